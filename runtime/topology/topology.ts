@@ -88,8 +88,11 @@ export interface TaskContext {
   schedule(intervalMs: number, type: PunctuationType, callback: (now: number) => void): Cancellable;
   /** Counts a record Kafka Streams would count under `dropped-records`. */
   dropped(reason: "null-key" | "null-value" | "late" | "expired" | "bad-timestamp"): void;
-  /** Calls back after the caches were flushed at commit, before the commit is sent: what must not outlive it. */
   readonly log: TaskLogger;
+  /** Aborted when the task stops or is rolled back: for async reducers. */
+  readonly signal: AbortSignal;
+  /** Dev mode: states are deep-frozen, so a reducer that threw cannot have changed one in place. */
+  readonly frozen: boolean;
 }
 
 export interface TaskLogger {
