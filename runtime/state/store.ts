@@ -81,7 +81,11 @@ export interface TaskStore<V = unknown> extends KeyValueStore<V> {
   readonly spec: StoreSpec;
   /** true: updates come out at flush, through the listener; false: the operator forwards them itself, at once. */
   readonly cached: boolean;
+  /** Something waits for flush(). Always false when not cached. */
+  readonly dirty: boolean;
   onFlush(listener: FlushListener<V>): void;
+  /** Called at each put and delete as it happens (value undefined: deleted), for live queries; undefined stops it. */
+  onChange(listener: ((key: string, value: V | undefined, timestamp: number) => void) | undefined): void;
   /** Reads those of `keys` that the cache lacks in one multi-get. A hint: without it every read still works. */
   prefetch(keys: readonly string[]): void;
   /** Serializes and logs dirty entries, oldest first, calling the flush listener for each. Throws `state-unstorable` or `state-too-large` naming the key. */

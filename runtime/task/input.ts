@@ -1,0 +1,68 @@
+import { keyText, type RecordBatch } from "../log/record-batch.ts";
+import type { SourceSpec } from "../topology/topology.ts";
+
+/** A decoded batch on its way through a task. */
+export interface Loaded {
+  readonly batch: RecordBatch;
+  readonly keys: (string | null)[];
+  /** Position after the batch, holes included. */
+  readonly next: number;
+  index: number;
+}
+
+/** Someone waits for the state right after the record at an offset. */
+export interface Watch {
+  readonly id: number;
+  readonly wait: "processed" | "committed";
+}
+
+/** One source partition of a task: where it is, and what is loaded but not yet processed. */
+export class TaskInput {
+  readonly index: number;
+  readonly source: SourceSpec;
+  readonly partition: number;
+  /** Next offset to process. */
+  position = 0;
+  /** Position of the last commit. */
+  committed = 0;
+  /** Next offset to fetch. */
+  fetchPosition = 0;
+  /** Log end offset, as last seen. */
+  end = 0;
+  /** Grows when loaded records were thrown away: answers to older fetches are stale. */
+  generation = 0;
+  /** Wall-clock ms since when it has had nothing, for `max.task.idle.ms`. */
+  idleSince = 0;
+  readonly queue: Loaded[] = [];
+  readonly watches = new Map<number, Watch>();
+
+  constructor(index: number, source: SourceSpec, partition: number) {
+    this.index = index;
+    this.source = source;
+    this.partition = partition;
+  }
+
+  get topic(): string {
+    return this.source.topic;
+  }
+
+  get lag(): number {
+    return Math.max(0, this.end - this.position);
+  }
+
+  load(batch: RecordBatch, next: number): Loaded {
+    const keys = new Array<string | null>(batch.length);
+    for (let i = 0; i < batch.length; i++) keys[i] = keyText(batch, i);
+    const loaded = { batch, keys, next, index: 0 };
+    this.queue.push(loaded);
+    this.fetchPosition = next;
+    return loaded;
+  }
+
+  seek(position: number): void {
+    this.queue.length = 0;
+    this.position = position;
+    this.fetchPosition = position;
+    this.generation++;
+  }
+}

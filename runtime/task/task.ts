@@ -1,0 +1,540 @@
+import { KeyfoldError } from "../errors.ts";
+import type { ErrorPolicy } from "../config/resolved.ts";
+import type { CommitRequest, OffsetCommit, OutBatch } from "../log/log.ts";
+import { type RecordBatch, valueBytes } from "../log/record-batch.ts";
+import type { TaskStore } from "../state/store.ts";
+import type { Codec, RecordContext, Subtopology, TaskContext, TaskGraph, TaskLogger } from "../topology/topology.ts";
+import type { Cells } from "../worker/cells.ts";
+import { Collector } from "./collector.ts";
+import { deadLetterHeaders } from "./dead-letter.ts";
+import { RecordFailure } from "./failure.ts";
+import { InFlight } from "./in-flight.ts";
+import { type Loaded, TaskInput, type Watch } from "./input.ts";
+import { Schedules } from "./schedules.ts";
+import { moved, type TaskState } from "./states.ts";
+import { TaskMetrics } from "./task-metrics.ts";
+
+export interface TaskOptions {
+  readonly function: string;
+  /** Content hash of the code that runs. */
+  readonly version: string;
+  /** `<config name>-<function>`: consumer group and prefix of internal topics. */
+  readonly application: string;
+  readonly subtopology: Subtopology;
+  readonly partition: number;
+  readonly stores: ReadonlyMap<string, TaskStore>;
+  /** Partition count of each topic known so far. */
+  readonly partitions: ReadonlyMap<string, number>;
+  readonly onError: ErrorPolicy;
+  readonly retries: number;
+  readonly backoffMs: number;
+  readonly deadLetterTopic: string;
+  readonly maxInFlightKeys: number;
+  readonly maxTaskIdleMs: number;
+  readonly atomic: boolean;
+  readonly frozen: boolean;
+  readonly wallClock: () => number;
+  readonly logger: TaskLogger;
+  /** Store whose entry answers an invoke. */
+  readonly invokeStore?: string;
+  /** Index in the worker's cells; absent outside workers. */
+  readonly cells?: { readonly cells: Cells; readonly index: number };
+  /** Gets the state after a watched record, or its failure. */
+  readonly onWatched?: (watch: Watch, record: RecordContext, key: string | null, store: TaskStore | undefined, failure: RecordFailure | undefined) => void;
+}
+
+/** What stopped a task from going on by itself; the worker acts on it. */
+export type Interrupt =
+  | { readonly kind: "retry"; readonly at: number; readonly dirty: boolean }
+  | { readonly kind: "rollback" }
+  | { readonly kind: "failed"; readonly error: KeyfoldError };
+
+/**
+ * One subtopology over one partition: the unit of state, of assignment, of recovery. This class is its synchronous core,
+ * run alike by workers and by the test driver: feed records, process, prepare a commit, apply it or roll back. It never
+ * touches a log; whoever drives it fetches, commits and restores.
+ */
+export class Task {
+  readonly id: string;
+  readonly inputs: readonly TaskInput[];
+  readonly metrics = new TaskMetrics();
+  readonly collector = new Collector();
+  readonly inFlight: InFlight;
+  #options: TaskOptions;
+  #graph: TaskGraph | undefined;
+  #state: TaskState = "CREATED";
+  #schedules = new Schedules();
+  #abort = new AbortController();
+  #streamTime = -1;
+  #committedStreamTime = -1;
+  /** Records to leave out, by `topic/partition/offset`: what failed and could not be taken back in place. */
+  readonly #poisons = new Map<string, RecordFailure>();
+  readonly #attempts = new Map<string, number>();
+  /** Flush after each record, to find the one whose state cannot be stored. */
+  #strict = false;
+  #changelogs: { store: TaskStore; count: number }[] = [];
+  #sent: OffsetCommit[] = [];
+  #sentStreamTime = -1;
+  interrupt: Interrupt | undefined;
+  /** Ask for a commit as soon as possible. */
+  commitSoon = false;
+  readonly #record: RecordContext = { topic: "", partition: 0, offset: 0, timestamp: 0, headers: null };
+
+  constructor(options: TaskOptions) {
+    this.#options = options;
+    this.id = `${options.subtopology.id}_${options.partition}`;
+    this.inFlight = new InFlight(options.maxInFlightKeys);
+    const inputs: TaskInput[] = [];
+    for (const source of options.subtopology.sources) {
+      const count = source.global ? (options.partitions.get(source.topic) ?? 1) : 1;
+      for (let p = 0; p < count; p++) inputs.push(new TaskInput(inputs.length, source, source.global ? p : options.partition));
+    }
+    this.inputs = inputs;
+    for (const [topic, count] of options.partitions) this.collector.setPartitions(topic, count);
+  }
+
+  get options(): TaskOptions {
+    return this.#options;
+  }
+
+  get state(): TaskState {
+    return this.#state;
+  }
+
+  get streamTime(): number {
+    return this.#streamTime;
+  }
+
+  move(to: TaskState): void {
+    this.#state = moved(this.id, this.#state, to);
+  }
+
+  /** Starts at the committed positions; stores are restored. */
+  start(committed: readonly (OffsetCommit | undefined)[], starts: readonly number[]): void {
+    this.inputs.forEach((input, i) => {
+      input.committed = committed[i]?.offset ?? starts[i] ?? 0;
+      input.seek(input.committed);
+      const time = Number(committed[i]?.metadata ?? -1);
+      if (Number.isFinite(time) && time > this.#committedStreamTime) this.#committedStreamTime = time;
+    });
+    this.#rebuild();
+  }
+
+  /** Puts other code over the same stores; call at a commit boundary only. */
+  swap(options: Pick<TaskOptions, "version" | "subtopology" | "onError" | "retries" | "backoffMs" | "deadLetterTopic">): void {
+    this.#options = { ...this.#options, ...options };
+    this.#rebuild();
+  }
+
+  /** Nothing is half done: no record in flight, nothing since the last commit. */
+  get settled(): boolean {
+    return this.inFlight.size === 0 && !this.dirty;
+  }
+
+  get dirty(): boolean {
+    return this.inputs.some((input) => input.position !== input.committed && input.source.global !== true) || this.collector.bytes > 0;
+  }
+
+  load(input: TaskInput, batch: RecordBatch, next: number): void {
+    const loaded = input.load(batch, next);
+    const store = input.source.prefetch === undefined ? undefined : this.#options.stores.get(input.source.prefetch);
+    if (store !== undefined && batch.length > 1) store.prefetch(loaded.keys.filter((key) => key !== null));
+  }
+
+  /** A record to leave out, found by the watchdog in an earlier life of this task. */
+  poison(input: TaskInput, offset: number, failure: RecordFailure): void {
+    this.#poisons.set(place(input, offset), failure);
+  }
+
+  /** Processes up to `max` loaded records; returns how many it took. Stops at an interrupt or when it must wait. */
+  process(max: number): number {
+    const cells = this.#options.cells;
+    cells?.cells.enter(cells.index);
+    let taken = 0;
+    try {
+      while (taken < max && this.interrupt === undefined && !this.inFlight.full) {
+        const input = this.#next();
+        if (input === undefined) break;
+        const loaded = input.queue[0];
+        if (loaded === undefined) break;
+        if (loaded.index < loaded.batch.length) {
+          if (!this.#step(input, loaded, loaded.index)) break;
+          taken++;
+          loaded.index++;
+        }
+        if (loaded.index >= loaded.batch.length) {
+          input.queue.shift();
+          // Past the holes too, once everything before them is done.
+          input.position = Math.max(input.position, loaded.next);
+          if (input.queue.length === 0) input.idleSince = this.#options.wallClock();
+        }
+      }
+    } finally {
+      cells?.cells.leave();
+    }
+    return taken;
+  }
+
+  /** Fires wall-clock schedules that are due. */
+  punctuate(now: number): void {
+    if (this.#schedules.nextWall() <= now) this.#fire("wall-clock", now);
+  }
+
+  get nextWallClock(): number {
+    return this.#schedules.nextWall();
+  }
+
+  /**
+   * Flushes the caches and encodes everything since the last commit; undefined when there is nothing. After it, either
+   * `applyCommit` or `rollback`. Throws nothing: what cannot be stored sets `interrupt`.
+   */
+  prepareCommit(): CommitRequest | undefined {
+    if (!this.#flush()) return undefined;
+    const batches: OutBatch[] = [];
+    this.#changelogs = [];
+    const partition = this.#options.partition;
+    for (const store of this.#options.stores.values()) {
+      const changes = store.takeChangelog();
+      if (changes === undefined) continue;
+      this.#changelogs.push({ store, count: changes.count });
+      batches.push({ topic: changelogTopic(this.#options.application, store.name), partition, data: changes.data, count: changes.count });
+    }
+    batches.push(...this.collector.take());
+    this.#sent = [];
+    this.#sentStreamTime = this.#streamTime;
+    for (const input of this.inputs) {
+      if (input.source.global || input.position === input.committed) continue;
+      this.#sent.push({ topic: input.topic, partition: input.partition, offset: input.position, metadata: String(this.#streamTime) });
+    }
+    this.commitSoon = false;
+    if (this.#sent.length === 0 && batches.length === 0) return undefined;
+    return { group: this.#options.application, producer: `${this.#options.application}-${this.id}`, offsets: this.#sent, batches, atomic: this.#options.atomic };
+  }
+
+  /** The log took it all: the stores may hold it now. `bases`: offset of the first record of each batch of the request. */
+  applyCommit(bases: readonly number[]): void {
+    this.#changelogs.forEach(({ store, count }, i) => {
+      const base = bases[i];
+      store.committed(base === undefined ? undefined : base + count);
+    });
+    const logged = new Set(this.#changelogs.map(({ store }) => store));
+    for (const store of this.#options.stores.values()) if (!logged.has(store)) store.committed(undefined);
+    for (const sent of this.#sent) {
+      for (const input of this.inputs) if (input.topic === sent.topic && input.partition === sent.partition) input.committed = sent.offset;
+    }
+    this.#committedStreamTime = this.#sentStreamTime;
+    this.#strict = false;
+    this.metrics.commits++;
+  }
+
+  /** Back to the last commit: stores, outputs, positions and processors as they were then. Fetch again from `fetchPosition`. */
+  rollback(): void {
+    this.collector.clear();
+    this.collector.begin();
+    for (const store of this.#options.stores.values()) store.rollback();
+    for (const input of this.inputs) input.seek(input.source.global ? 0 : input.committed);
+    this.interrupt = undefined;
+    this.metrics.rollbacks++;
+    this.#rebuild();
+  }
+
+  close(): void {
+    this.#abort.abort();
+    this.#graph?.close?.();
+  }
+
+  #rebuild(): void {
+    this.#graph?.close?.();
+    this.#abort.abort();
+    this.#abort = new AbortController();
+    this.#schedules.clear();
+    this.#streamTime = this.#committedStreamTime;
+    this.#graph = this.#options.subtopology.build(this.#context());
+  }
+
+  /** The input whose turn it is: the smallest timestamp, once every input has records or may be gone ahead of. */
+  #next(): TaskInput | undefined {
+    const inputs = this.inputs;
+    if (inputs.length === 1) return inputs[0]?.queue.length ? inputs[0] : undefined;
+    let best: TaskInput | undefined;
+    let bestTime = 0;
+    for (const input of inputs) {
+      const loaded = input.queue[0];
+      if (loaded === undefined) {
+        if (!this.#mayGoAheadOf(input)) return undefined;
+        continue;
+      }
+      if (loaded.index >= loaded.batch.length || input.source.global) return input;
+      const time = loaded.batch.timestamps[loaded.index] ?? 0;
+      if (best === undefined || time < bestTime) {
+        best = input;
+        bestTime = time;
+      }
+    }
+    return best;
+  }
+
+  #mayGoAheadOf(input: TaskInput): boolean {
+    const idle = this.#options.maxTaskIdleMs;
+    if (idle < 0) return true;
+    if (input.fetchPosition < input.end) return false;
+    return idle === 0 || input.source.global === true || this.#options.wallClock() - input.idleSince >= idle;
+  }
+
+  /** One record; false: it was not taken (a retry or a rollback is due). */
+  #step(input: TaskInput, loaded: Loaded, i: number): boolean {
+    const { batch } = loaded;
+    const offset = batch.offsets[i] ?? 0;
+    this.#options.cells?.cells.record(input.index, offset);
+    const record = this.#record;
+    record.topic = input.source.topic;
+    record.partition = input.partition;
+    record.offset = offset;
+    record.headers = batch.headers?.[i] ?? null;
+    record.timestamp = batch.timestamps[i] ?? 0;
+    const key = loaded.keys[i] ?? null;
+    this.collector.begin();
+    if (this.#poisons.size > 0) {
+      const poison = this.#poisons.get(place(input, offset));
+      if (poison !== undefined) {
+        this.#deadLetter(key, valueBytes(batch, i), poison);
+        this.#poisons.delete(place(input, offset));
+        this.commitSoon = true;
+        this.#done(input, offset, key, poison);
+        return true;
+      }
+    }
+    let result: void | Promise<void>;
+    try {
+      const bytes = valueBytes(batch, i);
+      const value = bytes === null ? null : this.#decode(input.source.codec, bytes);
+      const time = input.source.timestamp === undefined ? record.timestamp : this.#extract(input, key, value, record);
+      if (!(time >= 0)) {
+        this.metrics.drop("bad-timestamp");
+        this.#done(input, offset, key, undefined);
+        return true;
+      }
+      record.timestamp = time;
+      if (time > this.#streamTime) this.#streamTime = time;
+      result = this.#graph?.process(record.topic, key, value, time);
+      if (this.#strict && !result) for (const store of this.#options.stores.values()) store.flush();
+    } catch (thrown) {
+      return this.#failed(input, offset, key, valueBytes(batch, i), RecordFailure.from(thrown));
+    }
+    if (result) {
+      this.#track(result, input, offset, key, batch, i);
+      input.position = offset + 1;
+      return true;
+    }
+    this.#done(input, offset, key, undefined);
+    if (this.#schedules.streamDue(this.#streamTime)) this.#fire("stream-time", this.#streamTime);
+    return true;
+  }
+
+  #decode(codec: Codec, bytes: Uint8Array): unknown {
+    try {
+      return codec.decode(bytes);
+    } catch (cause) {
+      throw new RecordFailure("record-undecodable", cause, true);
+    }
+  }
+
+  #extract(input: TaskInput, key: string | null, value: unknown, record: RecordContext): number {
+    try {
+      return input.source.timestamp?.(value, { key, timestamp: record.timestamp, topic: record.topic }) ?? record.timestamp;
+    } catch (cause) {
+      throw new RecordFailure("reducer-threw", cause, true);
+    }
+  }
+
+  #done(input: TaskInput, offset: number, key: string | null, failure: RecordFailure | undefined): void {
+    input.position = offset + 1;
+    this.metrics.processed++;
+    if (input.watches.size === 0) return;
+    const watch = input.watches.get(offset);
+    if (watch === undefined) return;
+    input.watches.delete(offset);
+    if (watch.wait === "committed") this.commitSoon = true;
+    const store = this.#options.invokeStore === undefined ? undefined : this.#options.stores.get(this.#options.invokeStore);
+    this.#options.onWatched?.(watch, this.#record, key, store, failure);
+  }
+
+  /** An async reducer is under way; what it needs of the record is kept, the record context moves on. */
+  #track(result: Promise<void>, input: TaskInput, offset: number, key: string | null, batch: RecordBatch, i: number): void {
+    const record = { ...this.#record };
+    this.inFlight.add(
+      result.then(
+        () => {
+          Object.assign(this.#record, record);
+          this.metrics.processed++;
+          const watch = input.watches.get(offset);
+          if (watch === undefined) return;
+          input.watches.delete(offset);
+          if (watch.wait === "committed") this.commitSoon = true;
+          const store = this.#options.invokeStore === undefined ? undefined : this.#options.stores.get(this.#options.invokeStore);
+          this.#options.onWatched?.(watch, record, key, store, undefined);
+        },
+        (thrown: unknown) => {
+          Object.assign(this.#record, record);
+          const failure = RecordFailure.from(thrown);
+          if (this.interrupt !== undefined) return;
+          if (this.#options.onError === "fail") this.interrupt = { kind: "failed", error: this.#fatal(failure) };
+          else if (failure.clean) {
+            this.collector.begin();
+            this.#deadLetter(key, valueBytes(batch, i), failure);
+            this.#watchFailed(input, offset, key, failure);
+          } else {
+            this.#poisons.set(place(input, offset), failure);
+            this.interrupt = { kind: "rollback" };
+          }
+        },
+      ),
+    );
+  }
+
+  #watchFailed(input: TaskInput, offset: number, key: string | null, failure: RecordFailure): void {
+    const watch = input.watches.get(offset);
+    if (watch === undefined) return;
+    input.watches.delete(offset);
+    if (watch.wait === "committed") this.commitSoon = true;
+    this.#options.onWatched?.(watch, this.#record, key, undefined, failure);
+  }
+
+  /** Applies the error policy; true: the record is dealt with, go on. */
+  #failed(input: TaskInput, offset: number, key: string | null, value: Uint8Array | null, failure: RecordFailure): boolean {
+    const where = place(input, offset);
+    this.collector.rewind();
+    this.metrics.failures++;
+    const { onError, retries, backoffMs } = this.#options;
+    if (onError === "fail") {
+      this.interrupt = { kind: "failed", error: this.#fatal(failure) };
+      return false;
+    }
+    const attempts = this.#attempts.get(where) ?? 0;
+    if (onError === "retry" && attempts < retries) {
+      this.#attempts.set(where, attempts + 1);
+      this.metrics.retries++;
+      const pause = Math.min(30_000, backoffMs * 2 ** attempts);
+      this.interrupt = { kind: "retry", at: this.#options.wallClock() + pause, dirty: !failure.clean };
+      return false;
+    }
+    this.#attempts.delete(where);
+    if (failure.clean) {
+      this.#deadLetter(key, value, failure);
+      this.#done(input, offset, key, failure);
+      return true;
+    }
+    this.#poisons.set(where, failure);
+    this.interrupt = { kind: "rollback" };
+    return false;
+  }
+
+  #deadLetter(key: string | null, value: Uint8Array | null, failure: RecordFailure): void {
+    const { deadLetterTopic, function: name, version, invokeStore, stores } = this.#options;
+    const store = invokeStore === undefined ? undefined : stores.get(invokeStore);
+    const stateBefore = store === undefined || key === null ? undefined : store.get(key)?.value;
+    const record = this.#record;
+    this.collector.emitBytes(deadLetterTopic, key, value, record.timestamp, deadLetterHeaders(record, failure, { function: name, version, task: this.id, stateBefore }));
+    this.metrics.deadLettered++;
+    this.#options.logger.warn("record dead-lettered", {
+      code: failure.code, error: failure.message, topic: record.topic, partition: record.partition, offset: record.offset, key, to: deadLetterTopic,
+    });
+  }
+
+  #fatal(failure: RecordFailure): KeyfoldError {
+    const { topic, partition, offset } = this.#record;
+    return new KeyfoldError(
+      "task-failed",
+      `function ${this.#options.function}, task ${this.id}: ${failure.name}: ${failure.message} at ${topic}[${partition}] offset ${offset}; stopped because onError is "fail"`,
+      { cause: failure.cause, details: { topic, partition, offset, code: failure.code, stack: failure.trace } },
+    );
+  }
+
+  /** Caches through the layers until none is dirty: a flush of one store may fill another downstream. */
+  #flush(): boolean {
+    const cells = this.#options.cells;
+    cells?.cells.enter(cells.index);
+    try {
+      for (let round = 0; ; round++) {
+        let dirty = false;
+        for (const store of this.#options.stores.values()) {
+          if (!store.dirty) continue;
+          dirty = true;
+          store.flush();
+        }
+        if (!dirty) return true;
+        if (round > 1_000) throw new KeyfoldError("topology-invalid", `task ${this.id}: stores keep filling each other while they are flushed`);
+      }
+    } catch (thrown) {
+      if (this.#strict) {
+        this.interrupt = { kind: "failed", error: KeyfoldError.from(thrown, "task-failed") };
+        return false;
+      }
+      this.#options.logger.warn("a state could not be stored; going back to the last commit to find the record", { error: String(thrown) });
+      this.#strict = true;
+      this.interrupt = { kind: "rollback" };
+      return false;
+    } finally {
+      cells?.cells.leave();
+    }
+  }
+
+  #fire(type: "stream-time" | "wall-clock", now: number): void {
+    const record = this.#record;
+    record.timestamp = now;
+    record.headers = null;
+    this.collector.begin();
+    try {
+      this.metrics.punctuations += this.#schedules.fire(type, now);
+    } catch (thrown) {
+      this.collector.rewind();
+      this.interrupt = { kind: "failed", error: new KeyfoldError("task-failed", `function ${this.#options.function}, task ${this.id}: a ${type} schedule threw: ${String(thrown)}`, { cause: thrown }) };
+    }
+  }
+
+  #context(): TaskContext {
+    const task = this;
+    const { stores, function: name, partition, wallClock, logger, frozen } = this.#options;
+    return {
+      function: name,
+      task: this.id,
+      partition,
+      record: this.#record,
+      get streamTime() {
+        return task.#streamTime;
+      },
+      wallClock,
+      store: <V>(storeName: string) => {
+        const store = stores.get(storeName);
+        if (store === undefined) throw unknownStore(name, storeName, stores);
+        return store as TaskStore<V>;
+      },
+      globalStore: <V>(storeName: string) => {
+        const store = stores.get(storeName);
+        if (store === undefined) throw unknownStore(name, storeName, stores);
+        return store as TaskStore<V>;
+      },
+      emit: (topic, codec, key, value, timestamp, headers, target) => this.collector.emit(topic, codec, key, value, timestamp, headers ?? null, target),
+      schedule: (interval, type, callback) => this.#schedules.add(interval, type, wallClock(), callback),
+      dropped: (reason) => this.metrics.drop(reason),
+      log: logger,
+      get signal() {
+        return task.#abort.signal;
+      },
+      frozen,
+    };
+  }
+}
+
+function unknownStore(fn: string, store: string, stores: ReadonlyMap<string, TaskStore>): KeyfoldError {
+  return new KeyfoldError("store-unknown", `function ${fn} has no store ${JSON.stringify(store)}; it has ${[...stores.keys()].join(", ") || "none"}`);
+}
+
+function place(input: TaskInput, offset: number): string {
+  return `${input.topic}/${input.partition}/${offset}`;
+}
+
+/** `<application.id>-<store>-changelog`, as Kafka Streams names it. */
+export function changelogTopic(application: string, store: string): string {
+  return `${application}-${store}-changelog`;
+}

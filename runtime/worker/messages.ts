@@ -1,0 +1,115 @@
+import type { ErrorWire } from "../errors.ts";
+import type { EngineSettings, FunctionSettings, Limits } from "../config/resolved.ts";
+import type { Manifest } from "../bundle/manifest.ts";
+import type { GetQuery, ListQuery, RouteRequest, RouteResponse } from "../host/api.ts";
+import type { CommitRequest, FetchRequest, OutBatch, TopicPartition, TopicSpec } from "../log/log.ts";
+import type { TaskState } from "../task/states.ts";
+
+/** Everything that crosses between the main thread and a worker. Messages of one turn travel as one array. */
+
+export interface WorkerData {
+  readonly id: number;
+  /** Application name of the config: functions are `<name>-<function>`. */
+  readonly name: string;
+  readonly engine: EngineSettings;
+  readonly limits: Limits;
+  readonly dev: boolean;
+  /** This worker's share of `cache.max.bytes.buffering`. */
+  readonly cacheBytes: number;
+  /** Bytes of RocksDB memory for one store. */
+  readonly storeMemoryBytes: number;
+  readonly logLevel: string;
+  readonly cells: SharedArrayBuffer;
+  readonly log: { readonly kind: "embedded" };
+}
+
+/** Where a function's code is and how it is to run. */
+export interface FunctionCode {
+  readonly manifest: Manifest;
+  /** URL of the bundle to import. */
+  readonly bundle: string;
+  /** The config's settings merged over the file's. */
+  readonly settings: FunctionSettings;
+}
+
+export interface TaskAssignment {
+  readonly function: string;
+  readonly subtopology: number;
+  readonly partition: number;
+  /** Number in the worker's cells. */
+  readonly index: number;
+  /** Records an earlier worker hung or died on: left out, by the error policy. */
+  readonly poisons: readonly { readonly topic: string; readonly partition: number; readonly offset: number; readonly error: ErrorWire }[];
+}
+
+export type Query =
+  | { readonly kind: "get"; readonly key: string; readonly query: GetQuery }
+  | { readonly kind: "list"; readonly query: ListQuery }
+  | { readonly kind: "count"; readonly query: ListQuery };
+
+/** Main thread → worker. */
+export type ToWorker =
+  | { readonly kind: "assign"; readonly code: readonly FunctionCode[]; readonly tasks: readonly TaskAssignment[]; readonly partitions: readonly (readonly [string, number])[] }
+  | { readonly kind: "release"; readonly request: number; readonly function: string }
+  | { readonly kind: "swap"; readonly request: number; readonly code: FunctionCode }
+  | { readonly kind: "watch"; readonly function: string; readonly topic: string; readonly partition: number; readonly wait: "processed" | "committed"; readonly offsets: readonly number[]; readonly ids: readonly number[] }
+  | { readonly kind: "query"; readonly request: number; readonly function: string; readonly partition: number; readonly store: string; readonly query: Query }
+  | { readonly kind: "live"; readonly function: string; readonly on: boolean }
+  | { readonly kind: "route"; readonly request: number; readonly function: string; readonly route: RouteRequest }
+  | { readonly kind: "status"; readonly request: number }
+  | { readonly kind: "commit"; readonly request: number }
+  | { readonly kind: "close"; readonly request: number }
+  | { readonly kind: "answer"; readonly request: number; readonly value?: unknown; readonly error?: ErrorWire };
+
+/** Worker → main thread. */
+export type FromWorker =
+  | { readonly kind: "log"; readonly request: number; readonly call: LogCall }
+  | { readonly kind: "abort"; readonly request: number }
+  | { readonly kind: "answer"; readonly request: number; readonly value?: unknown; readonly error?: ErrorWire }
+  /** JSON texts of answered invokes, or problems. */
+  | { readonly kind: "watched"; readonly ids: readonly number[]; readonly bodies: readonly (string | ErrorWire)[] }
+  | { readonly kind: "task"; readonly function: string; readonly task: string; readonly index: number; readonly state: TaskState; readonly error?: ErrorWire }
+  | { readonly kind: "restore"; readonly event: RestoreEvent }
+  | { readonly kind: "changed"; readonly function: string; readonly keys: readonly string[]; readonly bodies: readonly string[] }
+  | { readonly kind: "read"; readonly request: number; readonly function: string; readonly query: Query }
+  | { readonly kind: "notice"; readonly level: "debug" | "info" | "warn" | "error"; readonly message: string; readonly fields: Record<string, unknown> };
+
+export type LogCall =
+  | { readonly op: "fetch"; readonly fetch: Omit<FetchRequest, "signal"> }
+  | { readonly op: "append"; readonly batches: readonly OutBatch[] }
+  | { readonly op: "commit"; readonly commit: CommitRequest }
+  | { readonly op: "offsets"; readonly partitions: readonly TopicPartition[] }
+  | { readonly op: "committed"; readonly group: string; readonly partitions: readonly TopicPartition[] }
+  | { readonly op: "ensureTopic"; readonly spec: TopicSpec }
+  | { readonly op: "describe"; readonly topic: string };
+
+/** What a restore listener hears. */
+export type RestoreEvent =
+  | { readonly kind: "start"; readonly function: string; readonly task: string; readonly store: string; readonly topic: string; readonly startingOffset: number; readonly endingOffset: number }
+  | { readonly kind: "batch"; readonly function: string; readonly task: string; readonly store: string; readonly topic: string; readonly batchEndOffset: number; readonly records: number }
+  | { readonly kind: "end"; readonly function: string; readonly task: string; readonly store: string; readonly topic: string; readonly totalRestored: number };
+
+/** One task's numbers for `GET /v1/tasks` and metrics. */
+export interface TaskStatus {
+  readonly function: string;
+  readonly task: string;
+  readonly partition: number;
+  readonly state: TaskState;
+  readonly positions: Record<string, number>;
+  readonly committed: Record<string, number>;
+  readonly lag: number;
+  readonly restore?: { store: string; position: number; end: number };
+  readonly entries: Record<string, number>;
+  readonly counters: { processed: number; failures: number; retries: number; deadLettered: number; punctuations: number; commits: number; rollbacks: number; dropped: Record<string, number> };
+}
+
+export interface WorkerStatus {
+  readonly worker: number;
+  readonly tasks: TaskStatus[];
+  readonly cache: { usedBytes: number; dirtyBytes: number; hits: number; misses: number };
+  readonly heapBytes: number;
+}
+
+export interface RouteAnswer {
+  readonly response: RouteResponse;
+}
