@@ -1,5 +1,5 @@
 import type { OutBatch } from "../log/log.ts";
-import { partitionFor } from "../log/partitioner.ts";
+import { partitionOf } from "../log/partitioner.ts";
 import { BatchBuilder, type Headers } from "../log/record-batch.ts";
 import type { Codec } from "../topology/topology.ts";
 
@@ -114,7 +114,7 @@ export class Collector {
       return;
     }
     // Null keys: one partition after another, counted from the start of the task, so that a replay chooses the same again.
-    const target = partition ?? (key === null ? output.next++ % output.count : partitionFor(key, output.count));
+    const target = partition ?? (key === null ? output.next++ % output.count : partitionOf(key, output.count));
     let builder = output.partitions.get(target);
     if (builder === undefined) {
       builder = new BatchBuilder();

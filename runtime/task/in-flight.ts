@@ -1,49 +1,53 @@
-/** The async reducer calls of one task that have not ended: bounded, and waited for before a commit. */
+import { KeyfoldError } from "../errors.ts";
+
+interface Call {
+  readonly since: number;
+  readonly fail: (error: KeyfoldError) => void;
+}
+
+/** The async reducer calls of one task that have not ended: bounded, waited for before a commit, and given up when they hang. */
 export class InFlight {
   readonly #max: number;
-  readonly #promises = new Set<Promise<void>>();
-  readonly #since = new Map<Promise<void>, number>();
+  readonly #calls = new Map<Promise<void>, Call>();
+  /** Called whenever one has ended. */
+  onSettled: () => void = () => {};
 
   constructor(max: number) {
     this.#max = max;
   }
 
   get size(): number {
-    return this.#promises.size;
+    return this.#calls.size;
   }
 
   get full(): boolean {
-    return this.#promises.size >= this.#max;
+    return this.#calls.size >= this.#max;
   }
 
-  /** `work` must not reject. */
-  add(work: Promise<void>): void {
-    const kept: Promise<void> = work.finally(() => {
-      this.#promises.delete(kept);
-      this.#since.delete(kept);
+  /** Runs `then` or `failed` when `work` has ended, or `failed` when it took too long. Neither may throw. */
+  add(work: Promise<void>, then: () => void, failed: (thrown: unknown) => void): void {
+    let fail: (error: KeyfoldError) => void = () => {};
+    const expired = new Promise<never>((_resolve, reject) => {
+      fail = reject;
     });
-    this.#promises.add(kept);
-    this.#since.set(kept, performance.now());
+    const ended: Promise<void> = Promise.race([work, expired]).then(then, failed).then(() => {
+      this.#calls.delete(ended);
+      this.onSettled();
+    });
+    this.#calls.set(ended, { since: performance.now(), fail });
   }
 
-  /** Monotonic ms since the oldest call began; 0 when there is none. */
-  oldest(): number {
-    const first = this.#since.values().next();
-    return first.done ? 0 : performance.now() - first.value;
+  /** Fails the calls that have run for longer than `limitMs`. Whatever they do later finds the task's signal aborted. */
+  expire(limitMs: number): void {
+    if (this.#calls.size === 0) return;
+    const now = performance.now();
+    for (const { since, fail } of this.#calls.values()) {
+      if (now - since < limitMs) return;
+      fail(new KeyfoldError("reducer-timeout", `an async reducer took longer than ${limitMs} ms (limits: reducer.timeout.ms)`, { details: { limitMs } }));
+    }
   }
 
   async drain(): Promise<void> {
-    while (this.#promises.size > 0) await Promise.race(this.#promises);
-  }
-
-  /** Resolves when one ends. */
-  async next(): Promise<void> {
-    if (this.#promises.size > 0) await Promise.race(this.#promises);
-  }
-
-  /** Gives up waiting: late results must not matter to the caller any more. */
-  abandon(): void {
-    this.#promises.clear();
-    this.#since.clear();
+    while (this.#calls.size > 0) await Promise.race(this.#calls.keys());
   }
 }

@@ -40,7 +40,7 @@ export interface TaskOptions {
   /** Index in the worker's cells; absent outside workers. */
   readonly cells?: { readonly cells: Cells; readonly index: number };
   /** Gets the state after a watched record, or its failure. */
-  readonly onWatched?: (watch: Watch, record: RecordContext, key: string | null, store: TaskStore | undefined, failure: RecordFailure | undefined) => void;
+  readonly onWatched?: (watch: Watch, input: TaskInput, record: RecordContext, key: string | null, store: TaskStore | undefined, failure: RecordFailure | undefined) => void;
 }
 
 /** What stopped a task from going on by itself; the worker acts on it. */
@@ -350,54 +350,45 @@ export class Task {
   #done(input: TaskInput, offset: number, key: string | null, failure: RecordFailure | undefined): void {
     input.position = offset + 1;
     this.metrics.processed++;
-    if (input.watches.size === 0) return;
-    const watch = input.watches.get(offset);
-    if (watch === undefined) return;
-    input.watches.delete(offset);
-    if (watch.wait === "committed") this.commitSoon = true;
-    const store = this.#options.invokeStore === undefined ? undefined : this.#options.stores.get(this.#options.invokeStore);
-    this.#options.onWatched?.(watch, this.#record, key, store, failure);
+    if (input.watches.size > 0) this.#answer(input, offset, key, this.#record, failure);
   }
 
   /** An async reducer is under way; what it needs of the record is kept, the record context moves on. */
   #track(result: Promise<void>, input: TaskInput, offset: number, key: string | null, batch: RecordBatch, i: number): void {
     const record = { ...this.#record };
     this.inFlight.add(
-      result.then(
-        () => {
-          Object.assign(this.#record, record);
-          this.metrics.processed++;
-          const watch = input.watches.get(offset);
-          if (watch === undefined) return;
-          input.watches.delete(offset);
-          if (watch.wait === "committed") this.commitSoon = true;
-          const store = this.#options.invokeStore === undefined ? undefined : this.#options.stores.get(this.#options.invokeStore);
-          this.#options.onWatched?.(watch, record, key, store, undefined);
-        },
-        (thrown: unknown) => {
-          Object.assign(this.#record, record);
-          const failure = RecordFailure.from(thrown);
-          if (this.interrupt !== undefined) return;
-          if (this.#options.onError === "fail") this.interrupt = { kind: "failed", error: this.#fatal(failure) };
-          else if (failure.clean) {
-            this.collector.begin();
-            this.#deadLetter(key, valueBytes(batch, i), failure);
-            this.#watchFailed(input, offset, key, failure);
-          } else {
-            this.#poisons.set(place(input, offset), failure);
-            this.interrupt = { kind: "rollback" };
-          }
-        },
-      ),
+      result,
+      () => {
+        this.metrics.processed++;
+        this.#answer(input, offset, key, record, undefined);
+      },
+      (thrown) => {
+        if (this.interrupt !== undefined) return;
+        Object.assign(this.#record, record);
+        const failure = RecordFailure.from(thrown);
+        this.metrics.failures++;
+        if (this.#options.onError === "fail") {
+          this.interrupt = { kind: "failed", error: this.#fatal(failure) };
+        } else if (failure.clean) {
+          this.collector.begin();
+          this.#deadLetter(key, valueBytes(batch, i), failure);
+          this.#answer(input, offset, key, record, failure);
+        } else {
+          this.#poisons.set(place(input, offset), failure);
+          this.interrupt = { kind: "rollback" };
+        }
+      },
     );
   }
 
-  #watchFailed(input: TaskInput, offset: number, key: string | null, failure: RecordFailure): void {
+  /** Gives the state after a watched record, or its failure, to who waits for it. */
+  #answer(input: TaskInput, offset: number, key: string | null, record: RecordContext, failure: RecordFailure | undefined): void {
     const watch = input.watches.get(offset);
     if (watch === undefined) return;
     input.watches.delete(offset);
     if (watch.wait === "committed") this.commitSoon = true;
-    this.#options.onWatched?.(watch, this.#record, key, undefined, failure);
+    const { invokeStore, stores, onWatched } = this.#options;
+    onWatched?.(watch, input, record, key, invokeStore === undefined ? undefined : stores.get(invokeStore), failure);
   }
 
   /** Applies the error policy; true: the record is dealt with, go on. */

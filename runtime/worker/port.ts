@@ -21,7 +21,7 @@ export class BatchingPort<Out, In> {
     if (transfer !== undefined) this.#transfer.push(...transfer);
     if (this.#scheduled) return;
     this.#scheduled = true;
-    queueMicrotask(() => this.flush());
+    setImmediate(() => this.flush());
   }
 
   flush(): void {

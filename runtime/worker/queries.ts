@@ -1,0 +1,110 @@
+import { KeyfoldError } from "../errors.ts";
+import type { GetQuery, ListQuery } from "../host/api.ts";
+import type { Stamped, TaskStore } from "../state/store.ts";
+import { stateJson } from "../task/json.ts";
+import type { AssignedTask } from "./assigned-task.ts";
+import type { Query } from "./messages.ts";
+
+/** Entries looked at before other work gets its turn. */
+const COUNT_SLICE = 5_000;
+
+interface Waiting {
+  readonly ready: () => boolean;
+  readonly go: () => void;
+  readonly fail: (error: KeyfoldError) => void;
+}
+
+/** Reads of this worker's stores for HTTP; what is asked `at-least` a position waits until its task has come so far. */
+export class Queries {
+  readonly #find: (fn: string, partition: number, store: string) => AssignedTask | undefined;
+  #waiting: Waiting[] = [];
+
+  constructor(find: (fn: string, partition: number, store: string) => AssignedTask | undefined) {
+    this.#find = find;
+  }
+
+  async ask(fn: string, partition: number, storeName: string, query: Query): Promise<unknown> {
+    if (query.kind === "get" && query.query.atLeast !== undefined) await this.#reached(fn, partition, storeName, query.query.atLeast.offset);
+    const task = this.#find(fn, partition, storeName);
+    if (task === undefined) throw new KeyfoldError("not-ready", `partition ${partition} of ${fn} is not here`, { remedy: "retry" });
+    const store = task.store(storeName);
+    switch (query.kind) {
+      case "get":
+        return getJson(task, store, query.key, query.query);
+      case "list":
+        return listJson(store, query.query);
+      case "count":
+        return await count(store, query.query);
+    }
+  }
+
+  /** Looks again at what waits; called once a turn. */
+  retry(): void {
+    if (this.#waiting.length === 0) return;
+    const still: Waiting[] = [];
+    for (const waiting of this.#waiting) {
+      if (waiting.ready()) waiting.go();
+      else still.push(waiting);
+    }
+    this.#waiting = still;
+  }
+
+  #reached(fn: string, partition: number, store: string, offset: number): Promise<void> {
+    const ready = (): boolean => {
+      const task = this.#find(fn, partition, store);
+      return task?.runner !== undefined && task.position > offset;
+    };
+    if (ready()) return Promise.resolve();
+    return new Promise((go, fail) => this.#waiting.push({ ready, go, fail }));
+  }
+}
+
+function getJson(task: AssignedTask, store: TaskStore, key: string, _query: GetQuery): string | undefined {
+  const entry = store.get(key);
+  if (entry === undefined) return undefined;
+  const { partition } = task.assignment;
+  return `{"key":${JSON.stringify(key)},"value":${stateJson(entry.value)},"timestamp":${entry.timestamp},"partition":${partition},"offset":${task.position - 1},"lag":${task.lag}}`;
+}
+
+function itemJson(key: string, entry: Stamped): string {
+  return `{"key":${JSON.stringify(key)},"value":${stateJson(entry.value)},"timestamp":${entry.timestamp}}`;
+}
+
+/** `[key, json]` pairs in key order, at most `limit`, after the cursor key. */
+function listJson(store: TaskStore, query: ListQuery): [string, string][] {
+  const items: [string, string][] = [];
+  for (const [key, entry] of entries(store, query)) {
+    if (query.cursor !== undefined && key === query.cursor) continue;
+    items.push([key, itemJson(key, entry)]);
+    if (items.length >= query.limit) break;
+  }
+  return items;
+}
+
+async function count(store: TaskStore, query: ListQuery): Promise<number> {
+  let n = 0;
+  for (const _ of entries(store, query)) {
+    n++;
+    if (n % COUNT_SLICE === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  return n;
+}
+
+function* entries(store: TaskStore, query: ListQuery): IterableIterator<[string, Stamped]> {
+  const { prefix } = query;
+  const from = later(query.cursor, later(query.from, prefix));
+  for (const item of store.range(from, query.to)) {
+    if (prefix !== undefined && !item[0].startsWith(prefix)) {
+      // Keys with the prefix lie together: the first one past them ends it.
+      return;
+    }
+    yield item;
+  }
+}
+
+/** The later of two keys by UTF-8 bytes; undefined is the beginning. */
+function later(a: string | undefined, b: string | undefined): string | undefined {
+  if (a === undefined) return b;
+  if (b === undefined) return a;
+  return Buffer.compare(Buffer.from(a), Buffer.from(b)) >= 0 ? a : b;
+}

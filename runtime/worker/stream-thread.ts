@@ -1,0 +1,225 @@
+import { KeyfoldError } from "../errors.ts";
+import type { Log } from "../log/log.ts";
+import { RecordCache } from "../state/record-cache.ts";
+import type { BatchingPort } from "./port.ts";
+import { Cells } from "./cells.ts";
+import { LoadedFunctions } from "./functions.ts";
+import { LiveFeed } from "./live.ts";
+import type { FromWorker, FunctionCode, TaskAssignment, ToWorker, WorkerData, WorkerStatus } from "./messages.ts";
+import { Queries } from "./queries.ts";
+import { RemoteLog } from "./remote-log.ts";
+import { Requests } from "./requests.ts";
+import { AssignedTask } from "./assigned-task.ts";
+import { runRoute } from "./routes.ts";
+import type { Answer } from "./task-runner.ts";
+
+/**
+ * One worker: the tasks assigned to it, one record cache over all their stores, and the loop that gives each its turn.
+ * Nothing here waits while there is work; with none it sleeps until a message, a fetch or a deadline wakes it.
+ */
+export class StreamThread {
+  readonly #data: WorkerData;
+  readonly #port: BatchingPort<FromWorker, ToWorker>;
+  readonly #requests = new Requests();
+  readonly #log: Log;
+  readonly #cache: RecordCache;
+  readonly #cells: Cells;
+  readonly #functions: LoadedFunctions;
+  readonly #tasks: AssignedTask[] = [];
+  readonly #partitions = new Map<string, number>();
+  readonly #queries: Queries;
+  readonly #live: LiveFeed;
+  #closing = false;
+  #wake: (() => void) | undefined;
+  #woken = false;
+
+  constructor(data: WorkerData, port: BatchingPort<FromWorker, ToWorker>) {
+    this.#data = data;
+    this.#port = port;
+    this.#cache = new RecordCache(data.cacheBytes);
+    this.#cells = new Cells(data.cells);
+    this.#functions = new LoadedFunctions(data);
+    this.#log = new RemoteLog(
+      this.#requests,
+      (request, call, transfer) => port.send({ kind: "log", request, call }, transfer),
+      (request) => port.send({ kind: "abort", request }),
+    );
+    this.#queries = new Queries((fn, partition, store) => this.#find(fn, partition, store));
+    this.#live = new LiveFeed((fn, keys, bodies) => port.send({ kind: "changed", function: fn, keys, bodies }));
+  }
+
+  /** Runs until a `close` message has been answered. */
+  async run(): Promise<void> {
+    while (!this.#closing) {
+      let worked = false;
+      const now = performance.now();
+      for (const { runner } of this.#tasks) if (runner?.turn(now)) worked = true;
+      if (this.#cache.wantsCommit) for (const { runner } of this.#tasks) if (runner !== undefined && !runner.busy && runner.task.state === "RUNNING") void runner.commit();
+      this.#queries.retry();
+      this.#live.flush();
+      if (worked) await new Promise((resolve) => setImmediate(resolve));
+      else await this.#sleep(now);
+    }
+  }
+
+  receive(message: ToWorker): void {
+    switch (message.kind) {
+      case "answer":
+        this.#requests.answered(message.request, message.value, message.error);
+        return;
+      case "watch":
+        this.#watch(message);
+        return;
+      case "query":
+        this.#answer(message.request, this.#queries.ask(message.function, message.partition, message.store, message.query));
+        return;
+      case "assign":
+        for (const [topic, count] of message.partitions) this.#partitions.set(topic, count);
+        void this.#assign(message.tasks, message.code);
+        return;
+      case "release":
+        this.#answer(message.request, this.#release(message.function));
+        return;
+      case "swap":
+        this.#answer(message.request, this.#swap(message.code));
+        return;
+      case "live":
+        for (const task of this.#tasks) if (task.assignment.function === message.function) this.#live.listen(task, message.on);
+        return;
+      case "route":
+        this.#answer(message.request, runRoute(this.#functions.get(message.function), message.route, (query) => this.#requests.ask((request) => this.#port.send({ kind: "read", request, function: message.function, query }))));
+        return;
+      case "status":
+        this.#answer(message.request, Promise.resolve(this.#status()));
+        return;
+      case "commit":
+        this.#answer(message.request, this.#commitAll());
+        return;
+      case "close":
+        this.#answer(message.request, this.#close());
+        return;
+    }
+  }
+
+  wake = (): void => {
+    this.#woken = true;
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  };
+
+  async #sleep(now: number): Promise<void> {
+    if (this.#woken) {
+      this.#woken = false;
+      // Other tasks' messages still need a turn of the event loop.
+      await new Promise((resolve) => setImmediate(resolve));
+      return;
+    }
+    let deadline = Number.POSITIVE_INFINITY;
+    for (const { runner } of this.#tasks) if (runner !== undefined) deadline = Math.min(deadline, runner.deadline(now));
+    await new Promise<void>((resolve) => {
+      const pause = deadline - performance.now();
+      const timer = pause === Number.POSITIVE_INFINITY ? undefined : setTimeout(this.wake, Math.max(1, Math.min(pause, 60_000)));
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#woken = false;
+  }
+
+  async #assign(tasks: readonly TaskAssignment[], code: readonly FunctionCode[]): Promise<void> {
+    const failed = new Map<string, KeyfoldError>();
+    for (const one of code) {
+      try {
+        await this.#functions.load(one);
+      } catch (thrown) {
+        failed.set(one.manifest.name, KeyfoldError.from(thrown, "function-invalid", "user"));
+      }
+    }
+    for (const assignment of tasks) {
+      const error = failed.get(assignment.function);
+      if (error !== undefined) {
+        this.#port.send({ kind: "task", function: assignment.function, task: `${assignment.subtopology}_${assignment.partition}`, index: assignment.index, state: "FAILED", error: error.toWire() });
+        continue;
+      }
+      const task = new AssignedTask(assignment, {
+        data: this.#data,
+        log: this.#log,
+        cache: this.#cache,
+        cells: this.#cells,
+        loaded: this.#functions.get(assignment.function),
+        partitions: this.#partitions,
+        wake: this.wake,
+        answer: (answers) => this.#watched(answers),
+        notify: (message) => this.#port.send(message),
+      });
+      this.#tasks.push(task);
+      void task.open().then(this.wake);
+    }
+  }
+
+  #watch(message: Extract<ToWorker, { kind: "watch" }>): void {
+    for (const { runner, assignment } of this.#tasks) {
+      if (assignment.function !== message.function || assignment.partition !== message.partition || runner === undefined) continue;
+      for (const input of runner.task.inputs) {
+        if (input.topic !== message.topic) continue;
+        message.offsets.forEach((offset, i) => {
+          const id = message.ids[i] ?? 0;
+          if (offset < input.position) this.#lost([id]);
+          else input.watches.set(offset, { id, wait: message.wait });
+        });
+        return;
+      }
+    }
+    this.#lost(message.ids);
+  }
+
+  #lost(ids: readonly number[]): void {
+    const error = new KeyfoldError("not-ready", "the event was accepted, but its task was restarted before it could say the result; read the key", { remedy: "retry" }).toWire();
+    this.#port.send({ kind: "watched", ids, bodies: ids.map(() => error) });
+  }
+
+  #watched(answers: readonly Answer[]): void {
+    this.#port.send({ kind: "watched", ids: answers.map(({ watch }) => watch.id), bodies: answers.map(({ body }) => (typeof body === "string" ? body : body.toWire())) });
+  }
+
+  #find(fn: string, partition: number, store: string): AssignedTask | undefined {
+    return this.#tasks.find((task) => task.assignment.function === fn && task.assignment.partition === partition && task.hasStore(store));
+  }
+
+  async #release(fn: string): Promise<void> {
+    const gone = this.#tasks.filter((task) => task.assignment.function === fn);
+    await Promise.all(gone.map((task) => task.close()));
+    for (const task of gone) this.#tasks.splice(this.#tasks.indexOf(task), 1);
+  }
+
+  async #swap(code: FunctionCode): Promise<void> {
+    const loaded = await this.#functions.load(code);
+    const tasks = this.#tasks.filter((task) => task.assignment.function === code.manifest.name);
+    await Promise.all(tasks.map((task) => task.swap(loaded)));
+    this.wake();
+  }
+
+  async #commitAll(): Promise<void> {
+    await Promise.all(this.#tasks.map(async ({ runner }) => runner?.quiesce()));
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all(this.#tasks.map((task) => task.close()));
+    this.#closing = true;
+    this.wake();
+  }
+
+  #status(): WorkerStatus {
+    const { usedBytes, dirtyBytes, hits, misses } = this.#cache;
+    return { worker: this.#data.id, tasks: this.#tasks.map((task) => task.status()), cache: { usedBytes, dirtyBytes, hits, misses }, heapBytes: process.memoryUsage().heapUsed };
+  }
+
+  #answer(request: number, work: Promise<unknown>): void {
+    work.then(
+      (value) => this.#port.send({ kind: "answer", request, value }),
+      (thrown: unknown) => this.#port.send({ kind: "answer", request, error: KeyfoldError.from(thrown).toWire() }),
+    );
+  }
+}

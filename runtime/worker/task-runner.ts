@@ -1,0 +1,256 @@
+import { KeyfoldError } from "../errors.ts";
+import type { Log } from "../log/log.ts";
+import { decodeBatches } from "../log/record-batch.ts";
+import type { TaskInput, Watch } from "../task/input.ts";
+import type { Task } from "../task/task.ts";
+
+/** Records processed before other tasks and messages get their turn. */
+const SLICE = 2_000;
+/** Loaded batches per input beyond which no more is fetched. */
+const AHEAD = 2;
+
+/** An answered invoke that waits for its commit. */
+export interface Answer {
+  readonly watch: Watch;
+  readonly input: TaskInput;
+  readonly offset: number;
+  readonly body: string | KeyfoldError;
+}
+
+export interface RunnerOptions {
+  readonly task: Task;
+  readonly log: Log;
+  readonly commitIntervalMs: number;
+  readonly fetchMaxBytes: number;
+  readonly reducerTimeoutMs: number;
+  readonly defaultPartitions: number;
+  readonly wake: () => void;
+  readonly answer: (answers: readonly Answer[]) => void;
+  readonly failed: (error: KeyfoldError) => void;
+  /** After a commit; throttled writes of `.checkpoint` happen there. */
+  readonly committed: () => void;
+}
+
+/**
+ * Drives one running task against a log: keeps fetches under way, lets it process, commits, and deals with what interrupts
+ * it. The task itself stays synchronous; while a commit or rollback is under way (`busy`) it is left alone.
+ */
+export class TaskRunner {
+  readonly task: Task;
+  readonly #o: RunnerOptions;
+  readonly #fetching = new Set<TaskInput>();
+  readonly #abort = new AbortController();
+  #busy = false;
+  #closed = false;
+  #lastCommit = performance.now();
+  #resumeAt = 0;
+  #backoff = 0;
+  #sending: Promise<unknown> | undefined;
+  #uncommitted: Answer[] = [];
+
+  constructor(options: RunnerOptions) {
+    this.#o = options;
+    this.task = options.task;
+    this.task.inFlight.onSettled = options.wake;
+  }
+
+  get busy(): boolean {
+    return this.#busy;
+  }
+
+  /** An answer for a watched record; held back until the commit if that is what the client waits for. */
+  hold(answer: Answer): void {
+    if (answer.watch.wait === "processed") this.#o.answer([answer]);
+    else this.#uncommitted.push(answer);
+  }
+
+  /** One turn: true when it made progress. */
+  turn(now: number): boolean {
+    const { task } = this;
+    if (this.#busy || this.#closed) return false;
+    if (task.state === "PAUSED") {
+      if (now < this.#resumeAt) return false;
+      task.move("RUNNING");
+    }
+    if (task.state !== "RUNNING") return false;
+    this.#pump();
+    task.inFlight.expire(this.#o.reducerTimeoutMs);
+    if (task.nextWallClock <= task.options.wallClock()) task.punctuate(task.options.wallClock());
+    const taken = task.process(SLICE);
+    if (task.interrupt !== undefined) {
+      void this.#exclusive(() => this.#interrupted());
+      return taken > 0;
+    }
+    if (task.commitSoon || (now - this.#lastCommit >= this.#o.commitIntervalMs && task.dirty)) void this.commit();
+    else if (!task.options.atomic && task.collector.bytes > 0 && this.#sending === undefined) this.#send();
+    if (taken > 0) this.#pump();
+    return taken > 0;
+  }
+
+  /** When it wants its next turn at the latest, performance.now() ms. */
+  deadline(now: number): number {
+    const { task } = this;
+    if (this.#busy || this.#closed) return Number.POSITIVE_INFINITY;
+    if (task.state === "PAUSED") return this.#resumeAt;
+    if (task.state !== "RUNNING") return Number.POSITIVE_INFINITY;
+    let next = task.dirty ? this.#lastCommit + this.#o.commitIntervalMs : Number.POSITIVE_INFINITY;
+    const wall = task.nextWallClock;
+    if (wall !== Number.POSITIVE_INFINITY) next = Math.min(next, now + Math.max(0, wall - task.options.wallClock()));
+    if (task.inFlight.size > 0) next = Math.min(next, now + this.#o.reducerTimeoutMs / 2);
+    const idle = task.options.maxTaskIdleMs;
+    if (idle > 0 && task.inputs.some((input) => input.queue.length > 0)) next = Math.min(next, now + idle);
+    return next;
+  }
+
+  /** Commits now, after what is in flight. Resolves when done; failures go through `failed`. */
+  commit(): Promise<void> {
+    return this.#exclusive(async () => {
+      await this.task.inFlight.drain();
+      await this.#sending;
+      if (this.task.interrupt === undefined) await this.#commit();
+      if (this.task.interrupt !== undefined) await this.#interrupted();
+    });
+  }
+
+  /** Waits for its turn, commits and lets go. After it the task may be closed or swapped. */
+  async quiesce(): Promise<void> {
+    while (this.#busy) await this.#idle();
+    if (this.task.state === "RUNNING" || this.task.state === "PAUSED") await this.commit();
+  }
+
+  async stop(clean: boolean): Promise<void> {
+    if (clean) await this.quiesce();
+    this.#closed = true;
+    this.#abort.abort();
+    while (this.#busy) await this.#idle();
+  }
+
+  #idleWaiters: (() => void)[] = [];
+
+  #idle(): Promise<void> {
+    return this.#busy ? new Promise((resolve) => this.#idleWaiters.push(resolve)) : Promise.resolve();
+  }
+
+  async #exclusive(work: () => Promise<void>): Promise<void> {
+    while (this.#busy) await this.#idle();
+    this.#busy = true;
+    try {
+      await work();
+    } catch (thrown) {
+      await this.#broken(KeyfoldError.from(thrown, "task-failed"));
+    } finally {
+      this.#busy = false;
+      for (const waiter of this.#idleWaiters.splice(0)) waiter();
+      this.#o.wake();
+    }
+  }
+
+  async #commit(): Promise<void> {
+    for (const topic of this.task.collector.unresolved()) await this.#resolve(topic);
+    const request = this.task.prepareCommit();
+    if (this.task.interrupt !== undefined) return;
+    // A flush may have emitted to a topic not seen before.
+    const late = this.task.collector.unresolved();
+    if (request !== undefined) this.task.applyCommit(await this.#o.log.commit(request));
+    this.#lastCommit = performance.now();
+    this.#backoff = 0;
+    if (late.length > 0) this.task.commitSoon = true;
+    if (request !== undefined) this.#o.committed();
+    if (this.#uncommitted.length > 0) this.#o.answer(this.#uncommitted.splice(0));
+  }
+
+  async #resolve(topic: string): Promise<void> {
+    const known = (await this.#o.log.describe(topic)) ?? (await this.#o.log.ensureTopic({ name: topic, partitions: this.#o.defaultPartitions }));
+    this.task.collector.setPartitions(topic, known.partitions);
+  }
+
+  /** At least once: what was emitted goes out at once, ahead of the offsets. */
+  #send(): void {
+    const { task } = this;
+    const unresolved = task.collector.unresolved();
+    if (unresolved.length > 0) {
+      this.#sending = Promise.all(unresolved.map((topic) => this.#resolve(topic)));
+    } else {
+      const batches = task.collector.take();
+      if (batches.length === 0) return;
+      this.#sending = this.#o.log.append(batches);
+    }
+    this.#sending
+      .catch((thrown: unknown) => this.#exclusive(() => this.#broken(KeyfoldError.from(thrown, "log-unavailable", "retry"))))
+      .finally(() => {
+        this.#sending = undefined;
+        this.#o.wake();
+      });
+  }
+
+  async #interrupted(): Promise<void> {
+    const { task } = this;
+    const interrupt = task.interrupt;
+    if (interrupt === undefined) return;
+    await task.inFlight.drain();
+    await this.#sending;
+    if (interrupt.kind === "failed") {
+      task.move("FAILED");
+      this.#o.failed(interrupt.error);
+      return;
+    }
+    if (interrupt.kind === "rollback" || interrupt.dirty) this.#rollback();
+    task.interrupt = undefined;
+    if (interrupt.kind === "retry") {
+      task.move("PAUSED");
+      this.#resumeAt = performance.now() + Math.max(0, interrupt.at - task.options.wallClock());
+    }
+  }
+
+  #rollback(): void {
+    for (const { watch, input, offset } of this.#uncommitted.splice(0)) input.watches.set(offset, watch);
+    this.task.rollback();
+  }
+
+  /** The log or the disk said no: back to the last commit, and once more after a pause; or for good. */
+  async #broken(error: KeyfoldError): Promise<void> {
+    const { task } = this;
+    if (task.state !== "RUNNING" && task.state !== "PAUSED") return;
+    if (error.remedy !== "retry" || this.#closed) {
+      task.move("FAILED");
+      this.#o.failed(error);
+      return;
+    }
+    await task.inFlight.drain();
+    this.#rollback();
+    this.#backoff = Math.min(30_000, this.#backoff === 0 ? 100 : this.#backoff * 2);
+    this.#resumeAt = performance.now() + this.#backoff;
+    task.options.logger.warn("commit failed; trying again", { error: error.message, pauseMs: this.#backoff });
+    if (task.state === "RUNNING") task.move("PAUSED");
+  }
+
+  #pump(): void {
+    for (const input of this.task.inputs) {
+      if (input.queue.length >= AHEAD || this.#fetching.has(input)) continue;
+      this.#fetching.add(input);
+      void this.#fetch(input);
+    }
+  }
+
+  async #fetch(input: TaskInput): Promise<void> {
+    const { generation } = input;
+    const position = input.fetchPosition;
+    try {
+      const fetched = await this.#o.log.fetch({
+        topic: input.topic, partition: input.partition, position, maxBytes: this.#o.fetchMaxBytes, maxWaitMs: 10_000, signal: this.#abort.signal,
+      });
+      this.#fetching.delete(input);
+      if (this.#closed || generation !== input.generation) return;
+      input.end = fetched.end;
+      if (fetched.next > position) this.task.load(input, decodeBatches(fetched.data, { from: position }), fetched.next);
+      else if (fetched.next === position && input.queue.length === 0) this.#pump();
+    } catch (thrown) {
+      this.#fetching.delete(input);
+      if (this.#closed || generation !== input.generation) return;
+      const error = KeyfoldError.from(thrown, "log-unavailable", "retry");
+      await this.#exclusive(() => this.#broken(error));
+    } finally {
+      this.#o.wake();
+    }
+  }
+}
