@@ -22,3 +22,8 @@ export interface RecordBatch {
   /** Undefined when no record has headers. */
   readonly headers?: readonly (Headers | null)[];
 }
+
+export { BatchBuilder, type BatchBuilderOptions } from "./batch-builder.ts";
+export { type DecodeOptions, decodeBatches } from "./batch-decoder.ts";
+export { keyBytes, keyText, valueBytes, valueText } from "./batch-fields.ts";
+export { countRecords, fillCrc, NO_TIMESTAMP, setBaseOffset } from "./batch-header.ts";

@@ -1,0 +1,134 @@
+import { RocksLevel } from "rocksdb";
+import { KeyfoldError } from "../../errors.ts";
+import type { Range } from "./keys.ts";
+
+/** Bytes of memtables (four of a quarter each, two of them merged at a flush) and of block cache. */
+const MEMTABLE_BYTES = 32 * 1024 * 1024;
+const CACHE_BYTES = 16 * 1024 * 1024;
+
+/** Writes that become visible, and survive a crash, together or not at all. */
+export interface WriteSet {
+  put(key: Buffer, value: Buffer): void;
+  delete(key: Buffer): void;
+}
+
+export interface ScanOptions {
+  readonly reverse?: boolean;
+  /** Stop after so many rows. */
+  readonly rows?: number;
+  /** Stop once this many bytes were read; the first row comes whatever its size. */
+  readonly bytes?: number;
+}
+
+/** The one user of RocksDB in the log: a small synchronous face over the binding, with errors of ours. */
+export class Database {
+  readonly #dir: string;
+  #db: RocksLevel | undefined;
+
+  private constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  static async open(dir: string): Promise<Database> {
+    const database = new Database(dir);
+    await database.reopen();
+    return database;
+  }
+
+  /** Opens again after an error that RocksDB answers by refusing all further writes (a full disk). */
+  async reopen(): Promise<void> {
+    await this.close();
+    const db = new RocksLevel(this.#dir);
+    try {
+      await db.open({
+        createIfMissing: true,
+        walCompression: false,
+        parallelism: 1,
+        compression: false,
+        compaction: "universal",
+        memtableMemoryBudget: MEMTABLE_BYTES,
+        cacheSize: CACHE_BYTES,
+        blockSize: 16 * 1024,
+      });
+    } catch (thrown) {
+      throw openError(thrown, this.#dir);
+    }
+    this.#db = db;
+  }
+
+  /** Applies all writes of `fill` in one atomic step. They are in the kernel's hands when this returns, not yet on the disk. */
+  write(fill: (writes: WriteSet) => void): void {
+    const batch = this.#live()._chainedBatch();
+    try {
+      fill({ put: (key, value) => batch._put(key, value, {}), delete: (key) => batch._del(key, {}) });
+      batch._writeSync({ sync: false });
+    } catch (thrown) {
+      throw databaseError(thrown, this.#dir);
+    } finally {
+      batch._closeSync();
+    }
+  }
+
+  get(key: Buffer): Buffer | undefined {
+    return this.#live()._getManySync([key], { valueEncoding: "buffer" })[0] as Buffer | undefined;
+  }
+
+  /** Keys and values in turn. `finished`: the range holds no more. */
+  scan(range: Range, { reverse = false, rows = 1_000_000, bytes = 2 ** 31 - 1 }: ScanOptions = {}): { rows: Buffer[]; finished: boolean } {
+    const iterator = this.#live()._iterator({ ...range, reverse, highWaterMarkBytes: bytes, keyEncoding: "buffer", valueEncoding: "buffer" });
+    try {
+      return iterator._nextvSync(rows, {}) as { rows: Buffer[]; finished: boolean };
+    } catch (thrown) {
+      throw databaseError(thrown, this.#dir);
+    } finally {
+      iterator._closeSync();
+    }
+  }
+
+  /** Drops a range of keys by one range tombstone: cheap whatever its size. */
+  async clear(range: Range): Promise<void> {
+    const db = this.#live();
+    await new Promise<void>((resolve, reject) => db._clear(range, (error) => (error === null || error === undefined ? resolve() : reject(databaseError(error, this.#dir)))));
+  }
+
+  async close(): Promise<void> {
+    const db = this.#db;
+    this.#db = undefined;
+    await db?.close();
+  }
+
+  #live(): RocksLevel {
+    if (this.#db === undefined) throw new KeyfoldError("log-closed", "The log is closed.", { remedy: "fatal" });
+    return this.#db;
+  }
+}
+
+function messageOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  return thrown.cause instanceof Error ? `${thrown.message} (${thrown.cause.message})` : thrown.message;
+}
+
+function openError(thrown: unknown, dir: string): KeyfoldError {
+  const text = messageOf(thrown);
+  if (/lock/i.test(text)) {
+    return new KeyfoldError("store-locked", `The log in ${dir} is in use by another process. Stop that one first, or give this one a state.dir of its own.`, {
+      remedy: "retry",
+      cause: thrown,
+      details: { dir },
+    });
+  }
+  return databaseError(thrown, dir);
+}
+
+/** What RocksDB threw, as an error of ours. */
+export function databaseError(thrown: unknown, dir: string): KeyfoldError {
+  if (thrown instanceof KeyfoldError) return thrown;
+  const text = messageOf(thrown);
+  if (/no space|disk quota|file too large/i.test(text)) {
+    return new KeyfoldError("disk-full", `The disk that holds the log in ${dir} is full. Nothing was acknowledged; make room and try again. (${text})`, { remedy: "retry", cause: thrown, details: { dir } });
+  }
+  if (/corruption/i.test(text)) {
+    return new KeyfoldError("log-corrupt", `The log in ${dir} is damaged: ${text}. Restore the directory from a copy, or move it away to begin with an empty log.`, { remedy: "corrupt", cause: thrown, details: { dir } });
+  }
+  return new KeyfoldError("log-unavailable", `The log in ${dir} cannot be used: ${text}.`, { remedy: "retry", cause: thrown, details: { dir } });
+}
