@@ -1,0 +1,42 @@
+import { Packr } from "msgpackr";
+import type { Codec } from "../topology/topology.ts";
+
+/** UTF-8 JSON: the default of every topic. `undefined` and what JSON cannot hold (a bigint, a cycle) throw. */
+export const json: Codec = {
+  name: "json",
+  decode(bytes) {
+    return JSON.parse(Buffer.isBuffer(bytes) ? bytes.toString() : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
+  },
+  encode(value) {
+    const text = JSON.stringify(value);
+    if (text === undefined) throw new TypeError(`json: a ${typeof value} has no JSON form`);
+    return Buffer.from(text);
+  },
+};
+
+/** MessagePack, with Date, Map, Set, bigint, Buffer and typed arrays kept as they are. */
+export const msgpack: Codec = createMsgpack();
+
+/** The bytes as they are, as a Buffer. Values to send are Uint8Arrays or strings (UTF-8). */
+export const bytes: Codec = {
+  name: "bytes",
+  decode(data) {
+    return Buffer.from(data);
+  },
+  encode(value) {
+    if (value instanceof Uint8Array) return value;
+    if (typeof value === "string") return Buffer.from(value);
+    throw new TypeError(`bytes: the value must be a Uint8Array or a string, not ${value === null ? "null" : typeof value}`);
+  },
+};
+
+function createMsgpack(): Codec {
+  // No records: bytes written with shared structures are unreadable once the structures are lost.
+  const packr = new Packr({ useRecords: false, moreTypes: true, mapsAsObjects: true });
+  return {
+    name: "msgpack",
+    decode: (data) => packr.unpack(data as Buffer),
+    // The packr reuses its buffer, and callers may hold on to what they get.
+    encode: (value) => Buffer.from(packr.pack(value)),
+  };
+}
