@@ -1,0 +1,163 @@
+import { type Column, RocksLevel } from "rocksdb";
+import { IteratorRegistry } from "../iterators.ts";
+import { engineError, storeClosed } from "../store-errors.ts";
+import type { StateStore, StoreContext, StorePosition, StoreWrite } from "../store.ts";
+import { RocksIterator } from "./rocksdb-iterator.ts";
+
+const META = "meta";
+const POSITION_KEY = Buffer.from("position");
+
+/**
+ * The durable engine. Data lives in the column "default" (RocksDB's own statistics only cover that one), the position in
+ * the column "meta", and both are written in one batch. The write-ahead log is on but not synced: it survives the death
+ * of the process, and after the death of the machine the store is a consistent, older one that rolls forward.
+ */
+export class RocksEngine implements StateStore {
+  readonly persistent = true;
+  readonly #iterators: IteratorRegistry;
+  readonly #own = new Set<RocksIterator>();
+  readonly #now: () => number;
+  #db: RocksLevel | undefined;
+  #meta: { readonly column: Column } | undefined;
+  #context: StoreContext | undefined;
+  #position: StorePosition | undefined;
+
+  constructor({ iterators = new IteratorRegistry(), now = Date.now }: { iterators?: IteratorRegistry; now?: () => number } = {}) {
+    this.#iterators = iterators;
+    this.#now = now;
+  }
+
+  async open(context: StoreContext): Promise<void> {
+    this.#context = context;
+    const db = new RocksLevel(context.dir);
+    try {
+      await db.open({
+        createIfMissing: true,
+        walCompression: false,
+        parallelism: 1,
+        columns: {
+          default: {
+            compression: false,
+            compaction: "universal",
+            // A write buffer is a quarter of this, and RocksDB holds two or three of them when it is busy.
+            memtableMemoryBudget: Math.max(1024 * 1024, Math.floor(context.memoryBytes / 2)),
+            cacheSize: Math.max(256 * 1024, Math.floor(context.memoryBytes / 2)),
+            optimize: "point-lookup",
+          },
+          // One key of a few bytes.
+          [META]: { compression: false, compaction: "level", memtableMemoryBudget: 1024 * 1024, cacheSize: 64 * 1024 },
+        },
+      });
+    } catch (thrown) {
+      await db.close().catch(() => undefined);
+      throw engineError(thrown, context, context.dir, "opening");
+    }
+    this.#db = db;
+    this.#meta = { column: db.columns[META] as Column };
+    this.#position = readPosition(db._getManySync([POSITION_KEY], this.#meta)[0]);
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.getMany([key])[0];
+  }
+
+  getMany(keys: readonly Uint8Array[]): (Uint8Array | undefined)[] {
+    const db = this.#mustBeOpen();
+    // An empty Buffer has no address, and RocksDB stops the process over a key without one.
+    const empty = keys.findIndex((key) => key.length === 0);
+    if (empty >= 0) return [...this.getMany(keys.slice(0, empty)), this.#getEmptyKey(), ...this.getMany(keys.slice(empty + 1))];
+    try {
+      return db._getManySync(keys);
+    } catch (thrown) {
+      throw this.#error(thrown, "reading");
+    }
+  }
+
+  #getEmptyKey(): Uint8Array | undefined {
+    const rows = this.range(undefined, undefined);
+    const first = rows.next();
+    rows.return?.();
+    return first.done !== true && first.value[0].length === 0 ? first.value[1] : undefined;
+  }
+
+  range(from: Uint8Array | undefined, to: Uint8Array | undefined, reverse = false): IterableIterator<readonly [Uint8Array, Uint8Array]> {
+    const db = this.#mustBeOpen();
+    const context = this.#context as StoreContext;
+    try {
+      const native = db._iterator({
+        ...(from !== undefined && from.length > 0 ? { gte: from } : {}),
+        ...(to !== undefined ? { lt: to } : {}),
+        reverse,
+        keyEncoding: "buffer",
+        valueEncoding: "buffer",
+        highWaterMarkBytes: 1024 * 1024,
+      });
+      return new RocksIterator(native, { store: context.store, task: context.task, since: this.#now() }, [this.#own, this.#iterators], (thrown) =>
+        this.#error(thrown, "reading"),
+      );
+    } catch (thrown) {
+      throw this.#error(thrown, "reading");
+    }
+  }
+
+  write(writes: readonly StoreWrite[], position: StorePosition | undefined): void {
+    const db = this.#mustBeOpen();
+    const batch = db._chainedBatch();
+    try {
+      for (const { key, value } of writes) {
+        if (value === undefined) batch._del(key);
+        else batch._put(key, value);
+      }
+      if (position !== undefined) batch._put(POSITION_KEY, JSON.stringify(position), this.#meta);
+      batch._writeSync();
+      if (position !== undefined) this.#position = position;
+    } catch (thrown) {
+      throw this.#error(thrown, "writing");
+    } finally {
+      batch._closeSync();
+    }
+  }
+
+  dropRange(from: Uint8Array, to: Uint8Array): void {
+    const db = this.#mustBeOpen();
+    if (Buffer.compare(from, to) >= 0) return;
+    let failure: unknown;
+    // The binding deletes at once, but tells of an error by callback only; it makes the call before it returns.
+    db._clear({ gte: from, lt: to }, (error) => {
+      failure = error;
+    });
+    if (failure instanceof Error) throw this.#error(failure, "writing");
+  }
+
+  position(): StorePosition | undefined {
+    return this.#position;
+  }
+
+  /** RocksDB's estimate: overwritten and deleted entries count until they are compacted away. */
+  approximateEntries(): number {
+    return Number(this.#mustBeOpen().getProperty("rocksdb.estimate-num-keys"));
+  }
+
+  async close(): Promise<void> {
+    const db = this.#db;
+    if (db === undefined) return;
+    this.#db = undefined;
+    // A native iterator must not outlive its database.
+    for (const iterator of this.#own) iterator.close();
+    await db.close();
+  }
+
+  #mustBeOpen(): RocksLevel {
+    if (this.#db === undefined) throw storeClosed(this.#context);
+    return this.#db;
+  }
+
+  #error(thrown: unknown, doing: string): Error {
+    const context = this.#context as StoreContext;
+    return engineError(thrown, context, context.dir, doing);
+  }
+}
+
+function readPosition(bytes: Uint8Array | undefined): StorePosition | undefined {
+  return bytes === undefined ? undefined : (JSON.parse(Buffer.from(bytes).toString()) as StorePosition);
+}

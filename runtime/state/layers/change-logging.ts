@@ -1,0 +1,275 @@
+import { KeyfoldError } from "../../errors.ts";
+import { fastBuffer } from "../../log/fast-buffer.ts";
+import { BatchBuilder, type RecordBatch } from "../../log/record-batch.ts";
+import type { ValueCodec } from "../codec.ts";
+import { mapEntries, mergeOver } from "../merge.ts";
+import { PositionKeeper } from "../position-keeper.ts";
+import type { RecordCache } from "../record-cache.ts";
+import { compareUtf8, prefixEnd, sortUtf8 } from "../sorted-keys.ts";
+import { StagedWrites } from "../staged-writes.ts";
+import type { Stamped, StateStore, StorePosition, StoreSpec, StoreWrite } from "../store.ts";
+import type { ChangeListener, StoreLayer } from "./layer.ts";
+
+/** One range tombstone of RocksDB cannot be open-ended: nothing sorts above this but what is not UTF-8. */
+const ILL_FORMED = /\p{Surrogate}/u;
+
+/**
+ * Serializes writes, logs them, and holds them back from the engine until the log has them: the engine never holds what
+ * the changelog does not, so that after any crash it rolls forward from its own position.
+ *
+ *   put → staged + changelog batch → takeChangelog() → sealed → (the log acknowledges) committed() → engine, one batch
+ *
+ * Reads look at staged, then sealed, then the engine.
+ */
+export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
+  readonly spec: StoreSpec;
+  readonly cached = false;
+  readonly #engine: StateStore;
+  readonly #codec: ValueCodec;
+  readonly #positions: PositionKeeper;
+  /** Counts what is held back, so that a worker without a record cache commits in time too. */
+  readonly #memory: RecordCache;
+  readonly #changelog: BatchBuilder | undefined;
+  #staged = new StagedWrites();
+  #sealed = new StagedWrites();
+  #accounted = 0;
+  /** What prefetch() read for the batch under way; only used where there is no cache above. */
+  readonly #ahead = new Map<string, Uint8Array | undefined>();
+  #changed: ChangeListener<V> | undefined;
+
+  constructor(spec: StoreSpec, engine: StateStore, codec: ValueCodec, memory: RecordCache, now: () => number) {
+    this.spec = spec;
+    this.#engine = engine;
+    this.#codec = codec;
+    this.#memory = memory;
+    this.#positions = new PositionKeeper(engine, now);
+    this.#changelog = spec.logged ? new BatchBuilder() : undefined;
+  }
+
+  get name(): string {
+    return this.spec.name;
+  }
+
+  get(key: string): Stamped<V> | undefined {
+    const bytes = this.#read(key);
+    return bytes === undefined ? undefined : this.#decode(key, bytes);
+  }
+
+  readMany(keys: readonly string[], take: (key: string, entry: Stamped<V> | undefined) => void): void {
+    this.#readMany(keys, (key, bytes) => {
+      if (bytes === undefined) return take(key, undefined);
+      let entry: Stamped<V>;
+      try {
+        entry = this.#decode(key, bytes);
+      } catch {
+        return;
+      }
+      take(key, entry);
+    });
+  }
+
+  prefetch(keys: readonly string[]): void {
+    this.#ahead.clear();
+    const missing = [...new Set(keys)];
+    this.#readMany(missing, (key, bytes) => this.#ahead.set(key, bytes));
+  }
+
+  put(key: string, value: V, timestamp: number): void {
+    if (value === null || value === undefined) {
+      this.delete(key, timestamp);
+      return;
+    }
+    const keyBytes = this.#keyBytes(key);
+    const bytes = this.#codec.encode(key, value, timestamp);
+    this.#stage(key, { key: keyBytes, value: bytes }, timestamp);
+    this.#changed?.(key, value, timestamp);
+  }
+
+  delete(key: string, timestamp: number): void {
+    this.#stage(key, { key: this.#keyBytes(key), value: undefined }, timestamp);
+    this.#changed?.(key, undefined, timestamp);
+  }
+
+  range(from?: string, to?: string, { reverse = false }: { reverse?: boolean } = {}): IterableIterator<[string, Stamped<V>]> {
+    const stored = this.#engine.range(from === undefined ? undefined : Buffer.from(from), to === undefined ? undefined : Buffer.from(to), reverse);
+    const compare = reverse ? (a: string, b: string) => compareUtf8(b, a) : compareUtf8;
+    let rows = mapEntries(stored, ([key, value]): [string, Uint8Array] => [toText(key), value]);
+    for (const staged of [this.#sealed, this.#staged]) {
+      if (staged.drops.length > 0) rows = mapEntries(rows, copyOfCovers(staged));
+      const over = staged.range(from, to, reverse).map(([key, write]) => [key, write.value] as const);
+      rows = mergeOver(over, rows, compare);
+    }
+    return mapEntries(rows, ([key, bytes]): [string, Stamped<V>] => [key, this.#decode(key, bytes)]);
+  }
+
+  prefix(prefix: string): IterableIterator<[string, Stamped<V>]> {
+    return this.range(prefix, prefixEnd(prefix));
+  }
+
+  dropRange(from: string, to: string): void {
+    if (compareUtf8(from, to) >= 0) return;
+    this.#ahead.clear();
+    this.#staged.drop(from, to);
+  }
+
+  approximateEntries(): number {
+    return this.#engine.approximateEntries() + this.#staged.size + this.#sealed.size;
+  }
+
+  /** Nothing waits above this layer. */
+  flush(): void {}
+
+  get dirty(): boolean {
+    return false;
+  }
+
+  onFlush(): void {}
+
+  onChange(listener: ChangeListener<V> | undefined): void {
+    this.#changed = listener;
+  }
+
+  takeChangelog(): { readonly data: Uint8Array; readonly count: number } | undefined {
+    this.#seal();
+    const changelog = this.#changelog;
+    if (changelog === undefined || changelog.count === 0) return undefined;
+    const taken = { data: changelog.finish(), count: changelog.count };
+    changelog.reset();
+    return taken;
+  }
+
+  committed(position: number | undefined): void {
+    if (this.#changelog === undefined) this.#seal();
+    const sealed = this.#sealed;
+    for (const { from, to } of sealed.drops) this.#engine.dropRange(Buffer.from(from), Buffer.from(to));
+    this.#positions.write(sealed.sorted(), position);
+    sealed.clear();
+    this.#ahead.clear();
+    this.#account();
+  }
+
+  rollback(): void {
+    this.#staged.clear();
+    this.#sealed.clear();
+    this.#changelog?.reset();
+    this.#ahead.clear();
+    this.#account();
+  }
+
+  restore(batch: RecordBatch, next: number): number {
+    this.#ahead.clear();
+    const applied = this.#positions.offset;
+    const buffer = fastBuffer(batch.buffer);
+    // Only the last record of a key counts. Latin1 text sorts as the bytes do.
+    const rows = new Map<string, number>();
+    let count = 0;
+    for (let i = 0; i < batch.length; i++) {
+      const start = batch.keyStart[i] as number;
+      if (start < 0 || (batch.offsets[i] as number) < applied) continue;
+      rows.set(buffer.latin1Slice(start, batch.keyEnd[i] as number), i);
+      count++;
+    }
+    const writes = [...rows.keys()].sort().map((text): StoreWrite => {
+      const i = rows.get(text) as number;
+      const start = batch.valueStart[i] as number;
+      return {
+        key: buffer.subarray(batch.keyStart[i], batch.keyEnd[i]),
+        value: start < 0 ? undefined : buffer.subarray(start, batch.valueEnd[i]),
+      };
+    });
+    this.#positions.write(writes, next);
+    return count;
+  }
+
+  position(): StorePosition | undefined {
+    return this.#positions.current;
+  }
+
+  async close(): Promise<void> {
+    this.rollback();
+    this.#positions.settle();
+    await this.#engine.close();
+  }
+
+  #stage(key: string, write: StoreWrite, timestamp: number): void {
+    this.#changelog?.append(write.key, write.value ?? null, timestamp);
+    this.#staged.set(key, write);
+    if (this.#ahead.size > 0) this.#ahead.delete(key);
+    this.#account();
+  }
+
+  #seal(): void {
+    if (this.#staged.empty) return;
+    if (this.#sealed.empty) [this.#sealed, this.#staged] = [this.#staged, this.#sealed];
+    else {
+      this.#sealed.absorb(this.#staged);
+      this.#staged.clear();
+    }
+  }
+
+  #account(): void {
+    const bytes = this.#staged.bytes + this.#sealed.bytes;
+    this.#memory.stagedBytes += bytes - this.#accounted;
+    this.#accounted = bytes;
+  }
+
+  /** The staged state of a key: its bytes, undefined for a deletion, "below" when the engine has the word. */
+  #readStaged(key: string): Uint8Array | undefined | "below" {
+    if (!this.#staged.empty) {
+      const write = this.#staged.get(key);
+      if (write !== undefined) return write.value;
+      if (this.#staged.covers(key)) return undefined;
+    }
+    if (!this.#sealed.empty) {
+      const write = this.#sealed.get(key);
+      if (write !== undefined) return write.value;
+      if (this.#sealed.covers(key)) return undefined;
+    }
+    return "below";
+  }
+
+  #read(key: string): Uint8Array | undefined {
+    const staged = this.#readStaged(key);
+    if (staged !== "below") return staged;
+    if (this.#ahead.size > 0 && this.#ahead.has(key)) return this.#ahead.get(key);
+    return this.#engine.get(Buffer.from(key));
+  }
+
+  #readMany(keys: readonly string[], take: (key: string, bytes: Uint8Array | undefined) => void): void {
+    const below: string[] = [];
+    for (const key of keys) {
+      const staged = this.#readStaged(key);
+      if (staged === "below") below.push(key);
+      else take(key, staged);
+    }
+    if (below.length === 0) return;
+    // Sorted keys make RocksDB's multi-get about twice as cheap.
+    sortUtf8(below);
+    const found = this.#engine.getMany(below.map((key) => Buffer.from(key)));
+    for (let i = 0; i < below.length; i++) take(below[i] as string, found[i]);
+  }
+
+  #decode(key: string, bytes: Uint8Array): Stamped<V> {
+    return this.#codec.decode(key, bytes) as Stamped<V>;
+  }
+
+  #keyBytes(key: string): Buffer {
+    if (ILL_FORMED.test(key)) {
+      throw new KeyfoldError("state-unstorable", `The key ${JSON.stringify(key)} of store "${this.name}" has half of a surrogate pair in it, which UTF-8 cannot express.`, {
+        details: { store: this.name, key },
+      });
+    }
+    return Buffer.from(key);
+  }
+}
+
+/** Leaves out what the drops of this moment cover. */
+function copyOfCovers(staged: StagedWrites): (row: [string, Uint8Array]) => [string, Uint8Array] | undefined {
+  const drops = [...staged.drops];
+  return (row) => (drops.some(({ from, to }) => compareUtf8(row[0], from) >= 0 && compareUtf8(row[0], to) < 0) ? undefined : row);
+}
+
+function toText(bytes: Uint8Array): string {
+  const buffer = fastBuffer(Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  return buffer.utf8Slice(0, buffer.length);
+}
