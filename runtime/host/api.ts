@@ -4,7 +4,7 @@ import type { TopicDescription } from "../log/log.ts";
 /** What HTTP, the command line's `start` and the demo ask of a running host. Values cross as JSON text, so that they are encoded once. */
 export interface HostApi {
   readonly config: { readonly limits: import("../config/resolved.ts").Limits; readonly name: string };
-  functions(): FunctionInfo[];
+  functions(): Promise<FunctionInfo[]>;
   tasks(): Promise<TaskInfo[]>;
   topics(): Promise<TopicInfo[]>;
   hosts(): HostInfo[];

@@ -16,9 +16,10 @@ export interface WorkerData {
   readonly dev: boolean;
   /** This worker's share of `cache.max.bytes.buffering`. */
   readonly cacheBytes: number;
-  /** Bytes of RocksDB memory for one store. */
+  /** Bytes of RocksDB memory for all stores of the host. */
   readonly storeMemoryBytes: number;
-  readonly logLevel: string;
+  /** Partitions of topics nobody configured. */
+  readonly defaultPartitions: number;
   readonly cells: SharedArrayBuffer;
   readonly log: { readonly kind: "embedded" };
 }
@@ -49,7 +50,7 @@ export type Query =
 
 /** Main thread → worker. */
 export type ToWorker =
-  | { readonly kind: "assign"; readonly code: readonly FunctionCode[]; readonly tasks: readonly TaskAssignment[]; readonly partitions: readonly (readonly [string, number])[] }
+  | { readonly kind: "assign"; readonly code: readonly FunctionCode[]; readonly tasks: readonly TaskAssignment[]; readonly partitions: readonly (readonly [string, number])[]; /** Stores on the host, to share the memory. */ readonly stores: number }
   | { readonly kind: "release"; readonly request: number; readonly function: string }
   | { readonly kind: "swap"; readonly request: number; readonly code: FunctionCode }
   | { readonly kind: "watch"; readonly function: string; readonly topic: string; readonly partition: number; readonly wait: "processed" | "committed"; readonly offsets: readonly number[]; readonly ids: readonly number[] }

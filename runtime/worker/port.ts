@@ -1,15 +1,18 @@
-import type { MessagePort, Transferable } from "node:worker_threads";
+import type { MessagePort, Transferable, Worker } from "node:worker_threads";
+
+/** A MessagePort or a Worker. */
+type PortLike = MessagePort | Worker;
 
 /**
  * A MessagePort that sends one array a turn: a post costs about 25 µs, so the many small messages of a busy turn share one.
  */
 export class BatchingPort<Out, In> {
-  readonly #port: Pick<MessagePort, "postMessage">;
+  readonly #port: PortLike;
   #out: Out[] = [];
   #transfer: Transferable[] = [];
   #scheduled = false;
 
-  constructor(port: Pick<MessagePort, "postMessage" | "on">, receive: (message: In) => void) {
+  constructor(port: PortLike, receive: (message: In) => void) {
     this.#port = port;
     port.on("message", (messages: In[]) => {
       for (const message of messages) receive(message);

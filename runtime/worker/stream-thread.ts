@@ -29,6 +29,7 @@ export class StreamThread {
   readonly #partitions = new Map<string, number>();
   readonly #queries: Queries;
   readonly #live: LiveFeed;
+  #storeMemoryBytes = 0;
   #closing = false;
   #wake: (() => void) | undefined;
   #woken = false;
@@ -75,6 +76,7 @@ export class StreamThread {
         return;
       case "assign":
         for (const [topic, count] of message.partitions) this.#partitions.set(topic, count);
+        this.#storeMemoryBytes = Math.floor(this.#data.storeMemoryBytes / Math.max(1, message.stores));
         void this.#assign(message.tasks, message.code);
         return;
       case "release":
@@ -150,6 +152,7 @@ export class StreamThread {
         cells: this.#cells,
         loaded: this.#functions.get(assignment.function),
         partitions: this.#partitions,
+        storeMemoryBytes: this.#storeMemoryBytes,
         wake: this.wake,
         answer: (answers) => this.#watched(answers),
         notify: (message) => this.#port.send(message),

@@ -1,0 +1,211 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Manifest } from "../bundle/manifest.ts";
+import type { ResolvedConfig } from "../config/resolved.ts";
+import { KeyfoldError } from "../errors.ts";
+import type { Log } from "../log/log.ts";
+import type { Logger } from "../observe/logger.ts";
+import type { FromWorker, RestoreEvent } from "../worker/messages.ts";
+import type { HostApi } from "./api.ts";
+import { Appender } from "./appender.ts";
+import { Fleet } from "./fleet.ts";
+import { type FunctionState, HostedFunction } from "./functions.ts";
+import { createHostApi } from "./host-api.ts";
+import { Invoker } from "./invoker.ts";
+import { LiveQueries } from "./live-queries.ts";
+import { tasksOf } from "./placement.ts";
+import { ensureTopics, type Partitions } from "./topics.ts";
+
+/** Time workers get to commit and close when the host stops. */
+const CLOSE_GRACE_MS = 30_000;
+
+export interface EngineOptions {
+  readonly config: ResolvedConfig;
+  readonly log: Log;
+  readonly logger: Logger;
+  readonly onStateChange?: (fn: string, next: FunctionState, previous: FunctionState) => void;
+  readonly onRestore?: (event: RestoreEvent) => void;
+}
+
+/** The running parts of a host short of HTTP: functions, their tasks on the fleet of workers, and the ways in and out. */
+export class Engine {
+  readonly api: HostApi;
+  readonly #o: EngineOptions;
+  readonly #functions = new Map<string, HostedFunction>();
+  readonly #partitions: Partitions = new Map();
+  readonly #fleet: Fleet;
+  readonly #appender: Appender;
+  readonly #invoker: Invoker;
+  readonly #live: LiveQueries;
+  /** Changes to the set of functions, one at a time. */
+  #changes: Promise<void> = Promise.resolve();
+  #runningWaiters: (() => void)[] = [];
+  #url = "";
+
+  constructor(options: EngineOptions) {
+    this.#o = options;
+    const { config, log } = options;
+    this.#appender = new Appender(log);
+    this.#fleet = new Fleet({
+      config,
+      log,
+      partitions: this.#partitions,
+      settled: this.#appender.settled,
+      receive: (message) => this.#receive(message),
+      function: (name) => this.#functions.get(name),
+      failed: (fn, error) => this.#failed(fn, error),
+      restarted: (tasks) => {
+        for (const task of tasks) this.#functions.get(task.function)?.task(`${task.subtopology}_${task.partition}`, "CREATED");
+        this.#live.resume();
+      },
+      notice: (level, message, fields) => options.logger[level](fields, message),
+    });
+    this.#live = new LiveQueries((fn, on) => this.#fleet.broadcast({ kind: "live", function: fn, on }));
+    this.#invoker = new Invoker(this.#appender, config.limits["wait.max.ms"], (order) => {
+      const fn = this.#functions.get(order.function);
+      const slot = fn === undefined ? undefined : this.#fleet.owner(order.function, invokeSubtopology(fn.manifest), order.partition);
+      if (slot === undefined) {
+        const error = new KeyfoldError("not-ready", `partition ${order.partition} of ${order.function} has no worker now; the event was accepted`, { remedy: "retry" });
+        this.#invoker.answered(order.ids, order.ids.map(() => error.toWire()));
+      } else slot.send({ kind: "watch", ...order });
+    });
+    this.api = createHostApi({
+      config,
+      log,
+      functions: this.#functions,
+      partitions: this.#partitions,
+      fleet: this.#fleet,
+      appender: this.#appender,
+      invoker: this.#invoker,
+      live: this.#live,
+      url: () => this.#url,
+    });
+  }
+
+  setUrl(url: string): void {
+    this.#url = url;
+  }
+
+  async start(manifests: readonly Manifest[]): Promise<void> {
+    for (const manifest of manifests) await this.#add(manifest);
+  }
+
+  swap(manifest: Manifest): Promise<void> {
+    return this.#change(async () => {
+      const fn = this.#functions.get(manifest.name);
+      if (fn === undefined) return this.#add(manifest);
+      if (fn.manifest.versionId === manifest.versionId && fn.error === undefined) return;
+      const sameShape = isDeepStrictEqual(fn.manifest.topology, manifest.topology) && isDeepStrictEqual(fn.manifest.settings, manifest.settings) && fn.state === "RUNNING";
+      if (sameShape) {
+        fn.replace(manifest);
+        await this.#fleet.swap(fn.code);
+      } else {
+        await this.#fleet.release(fn.name);
+        fn.replace(manifest);
+        await this.#run(fn);
+      }
+      this.#o.logger.info({ function: fn.name, version: manifest.versionId }, "function swapped");
+    });
+  }
+
+  remove(name: string): Promise<void> {
+    return this.#change(async () => {
+      const fn = this.#functions.get(name);
+      if (fn === undefined) return;
+      fn.stop("PENDING_SHUTDOWN");
+      await this.#fleet.release(name);
+      fn.stop("NOT_RUNNING");
+      this.#functions.delete(name);
+    });
+  }
+
+  /** Resolves when every function that did not fail runs. */
+  running(): Promise<void> {
+    if (this.api.notReady().length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#runningWaiters.push(resolve));
+  }
+
+  async close(): Promise<void> {
+    for (const fn of this.#functions.values()) if (fn.error === undefined) fn.stop("PENDING_SHUTDOWN");
+    await this.#changes.catch(() => {});
+    await this.#fleet.close(CLOSE_GRACE_MS);
+    this.#invoker.close();
+    this.#live.close();
+    for (const fn of this.#functions.values()) if (fn.error === undefined) fn.stop("NOT_RUNNING");
+  }
+
+  #change(work: () => Promise<void>): Promise<void> {
+    const done = this.#changes.catch(() => {}).then(work);
+    this.#changes = done;
+    return done;
+  }
+
+  async #add(manifest: Manifest): Promise<void> {
+    const fn = new HostedFunction(manifest, this.#o.config, (name, next, previous) => {
+      this.#o.logger.info({ function: name, from: previous, to: next }, "function state");
+      this.#o.onStateChange?.(name, next, previous);
+      if (this.api.notReady().length === 0) for (const waiter of this.#runningWaiters.splice(0)) waiter();
+    });
+    this.#functions.set(manifest.name, fn);
+    await this.#run(fn);
+  }
+
+  async #run(fn: HostedFunction): Promise<void> {
+    await ensureTopics(this.#o.log, this.#o.config, fn.manifest, this.#partitions);
+    const tasks = tasksOf(fn.manifest, this.#partitions);
+    fn.expect(tasks.map(({ subtopology, partition }) => `${subtopology}_${partition}`));
+    this.#fleet.assign(tasks, [fn.code]);
+    this.#live.resume();
+  }
+
+  #receive(message: Exclude<FromWorker, { kind: "log" | "abort" | "answer" }>): void {
+    switch (message.kind) {
+      case "watched":
+        this.#invoker.answered(message.ids, message.bodies);
+        return;
+      case "task": {
+        if (message.error !== undefined) this.#failed(message.function, KeyfoldError.fromWire(message.error));
+        else this.#functions.get(message.function)?.task(message.task, message.state);
+        return;
+      }
+      case "restore":
+        this.#o.onRestore?.(message.event);
+        return;
+      case "changed":
+        this.#live.changed(message.function, message.keys, message.bodies);
+        return;
+      case "read":
+        this.#read(message);
+        return;
+      case "notice":
+        this.#o.logger[message.level](message.fields, message.message);
+        return;
+    }
+  }
+
+  /** A function's own routes ask for its state, whichever worker has it. */
+  #read({ request, function: fn, query }: Extract<FromWorker, { kind: "read" }>): void {
+    const answer = (message: { value?: unknown; error?: ReturnType<KeyfoldError["toWire"]> }): void => this.#fleet.anyOf(fn)?.send({ kind: "answer", request, ...message });
+    const work = query.kind === "get" ? this.api.get(fn, query.key, query.query) : query.kind === "list" ? this.api.list(fn, query.query).then(({ items }) => items) : this.api.count(fn, query.query);
+    work.then(
+      (value) => answer({ value }),
+      (thrown: unknown) => answer({ error: KeyfoldError.from(thrown).toWire() }),
+    );
+  }
+
+  #failed(name: string, error: KeyfoldError): void {
+    const fn = this.#functions.get(name);
+    if (fn === undefined || fn.error !== undefined) return;
+    this.#o.logger.error({ function: name, code: error.code, error: error.message }, "function failed");
+    fn.fail(error);
+    void this.#change(() => this.#fleet.release(name));
+  }
+}
+
+/** The subtopology whose task answers invokes: the one that has the invoke store. */
+export function invokeSubtopology(manifest: Manifest): number {
+  return storeSubtopology(manifest, manifest.invoke?.store);
+}
+
+export function storeSubtopology(manifest: Manifest, store: string | undefined): number {
+  return manifest.topology.subtopologies.find(({ stores }) => stores.some(({ name }) => name === store))?.id ?? 0;
+}

@@ -1,0 +1,245 @@
+import type { ResolvedConfig } from "../config/resolved.ts";
+import { KeyfoldError } from "../errors.ts";
+import type { Log } from "../log/log.ts";
+import type { Glimpse } from "../worker/cells.ts";
+import type { FromWorker, FunctionCode, TaskAssignment, ToWorker, WorkerStatus } from "../worker/messages.ts";
+import type { HostedFunction } from "./functions.ts";
+import { type PlannedTask, place } from "./placement.ts";
+import { WorkerSlot } from "./worker-slot.ts";
+
+/** A record a worker hung or died on. */
+interface Suspect {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+interface Member {
+  slot: WorkerSlot;
+  readonly tasks: (PlannedTask & { readonly index: number })[];
+  deaths: number;
+}
+
+export interface FleetOptions {
+  readonly config: ResolvedConfig;
+  readonly log: Log;
+  readonly settled: (topic: string, partition: number) => Promise<void> | undefined;
+  readonly receive: (message: Exclude<FromWorker, { kind: "log" | "abort" | "answer" }>, worker: number) => void;
+  readonly partitions: ReadonlyMap<string, number>;
+  readonly function: (name: string) => HostedFunction | undefined;
+  /** A function that cannot go on: its tasks are taken from all workers. */
+  readonly failed: (fn: string, error: KeyfoldError) => void;
+  /** Tasks that start again elsewhere or anew. */
+  readonly restarted: (tasks: readonly PlannedTask[]) => void;
+  readonly notice: (level: "info" | "warn" | "error", message: string, fields: Record<string, unknown>) => void;
+}
+
+/** The host's workers: which task is where, who hangs, and who takes the place of the dead. */
+export class Fleet {
+  readonly #o: FleetOptions;
+  readonly #members: Member[] = [];
+  readonly #poisons = new Map<string, (Suspect & { readonly error: KeyfoldError })[]>();
+  /** The record each death happened on, with how often: the second time it is left out. */
+  readonly #suspects = new Map<string, number>();
+  readonly #watchdog: NodeJS.Timeout;
+  #closing = false;
+
+  constructor(options: FleetOptions) {
+    this.#o = options;
+    const { engine, limits } = options.config;
+    for (let id = 0; id < engine["num.stream.threads"]; id++) this.#members.push({ slot: this.#spawn(id), tasks: [], deaths: 0 });
+    this.#watchdog = setInterval(() => this.#watch(), Math.max(50, Math.min(500, limits["reducer.timeout.ms"] / 4)));
+    this.#watchdog.unref();
+  }
+
+  /** Places and starts tasks; those of one function go to as many workers as there are. */
+  assign(tasks: readonly PlannedTask[], code: readonly FunctionCode[]): void {
+    const where = place(tasks, this.#members.length, this.#members.map((member) => member.tasks));
+    this.#members.forEach((member, w) => {
+      const mine = tasks.filter((_, i) => where[i] === w).map((task, i) => ({ ...task, index: (member.tasks.at(-1)?.index ?? -1) + 1 + i }));
+      if (mine.length === 0) return;
+      member.tasks.push(...mine);
+      this.#start(member, mine, code);
+    });
+  }
+
+  /** Commits and closes a function's tasks everywhere. */
+  async release(fn: string): Promise<void> {
+    await Promise.all(
+      this.#members.map(async (member) => {
+        if (!member.tasks.some((task) => task.function === fn)) return;
+        for (let i = member.tasks.length - 1; i >= 0; i--) if (member.tasks[i]?.function === fn) member.tasks.splice(i, 1);
+        await member.slot.ask({ kind: "release", function: fn });
+      }),
+    );
+  }
+
+  /** Puts other code under a function's tasks, each worker at its own commit boundary. */
+  async swap(code: FunctionCode): Promise<void> {
+    const mine = this.#members.filter((member) => member.tasks.some((task) => task.function === code.manifest.name));
+    await Promise.all(mine.map((member) => member.slot.ask({ kind: "swap", code })));
+  }
+
+  /** The worker that has the task, if any has. */
+  owner(fn: string, subtopology: number, partition: number): WorkerSlot | undefined {
+    return this.#members.find(({ tasks }) => tasks.some((t) => t.function === fn && t.subtopology === subtopology && t.partition === partition))?.slot;
+  }
+
+  /** A worker that has loaded the function. */
+  anyOf(fn: string): WorkerSlot | undefined {
+    return this.#members.find(({ tasks }) => tasks.some((t) => t.function === fn))?.slot;
+  }
+
+  workerOf(fn: string, subtopology: number, partition: number): number {
+    return this.#members.findIndex(({ tasks }) => tasks.some((t) => t.function === fn && t.subtopology === subtopology && t.partition === partition));
+  }
+
+  broadcast(message: ToWorker): void {
+    for (const { slot } of this.#members) slot.send(message);
+  }
+
+  async statuses(): Promise<WorkerStatus[]> {
+    const answers = await Promise.allSettled(this.#members.map(({ slot }) => slot.ask<WorkerStatus>({ kind: "status" })));
+    return answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : []));
+  }
+
+  get taskCount(): number {
+    return this.#members.reduce((sum, { tasks }) => sum + tasks.length, 0);
+  }
+
+  /** Commits everything and ends the threads; one that does not come to an end in time is ended. */
+  async close(graceMs: number): Promise<void> {
+    this.#closing = true;
+    clearInterval(this.#watchdog);
+    await Promise.all(
+      this.#members.map(async ({ slot }) => {
+        let late: NodeJS.Timeout | undefined;
+        const limit = new Promise<"late">((resolve) => {
+          late = setTimeout(() => resolve("late"), graceMs);
+        });
+        const how = await Promise.race([slot.close().catch(() => "late" as const), limit]);
+        clearTimeout(late);
+        if (how === "late") await slot.kill();
+      }),
+    );
+  }
+
+  #spawn(id: number): WorkerSlot {
+    const { config, log, settled, receive } = this.#o;
+    const { engine, limits } = config;
+    const threads = engine["num.stream.threads"];
+    return new WorkerSlot({
+      data: {
+        id,
+        name: config.name,
+        engine,
+        limits,
+        dev: config.dev,
+        cacheBytes: Math.floor(engine["cache.max.bytes.buffering"] / threads),
+        storeMemoryBytes: engine["state.memory.bytes"],
+        defaultPartitions: config.defaultPartitions,
+        log: { kind: "embedded" },
+      },
+      log,
+      settled,
+      receive: (message) => receive(message, id),
+      died: (error, last) => void this.#died(id, error, last),
+    });
+  }
+
+  #start(member: Member, tasks: readonly (PlannedTask & { readonly index: number })[], code: readonly FunctionCode[]): void {
+    const assignments = tasks.map((task): TaskAssignment => {
+      const poisons = this.#poisons.get(taskName(task)) ?? [];
+      return { ...task, poisons: poisons.map(({ topic, partition, offset, error }) => ({ topic, partition, offset, error: error.toWire() })) };
+    });
+    member.slot.send({ kind: "assign", code, tasks: assignments, partitions: [...this.#o.partitions], stores: this.#storeCount() });
+  }
+
+  /** Stores on this host, for each one's share of the memory budget. */
+  #storeCount(): number {
+    let count = 0;
+    for (const { tasks } of this.#members) {
+      for (const task of tasks) {
+        const manifest = this.#o.function(task.function)?.manifest;
+        count += manifest?.topology.subtopologies.find(({ id }) => id === task.subtopology)?.stores.length ?? 0;
+      }
+    }
+    return count;
+  }
+
+  #watch(): void {
+    const now = performance.now();
+    const limit = this.#o.config.limits["reducer.timeout.ms"];
+    this.#members.forEach((member, id) => {
+      if (member.slot.stuckFor(now) < limit) return;
+      const last = member.slot.glimpse();
+      const error = new KeyfoldError("reducer-timeout", `a reducer ran longer than ${limit} ms without coming back (limits: reducer.timeout.ms)`, { details: { limit } });
+      void member.slot.kill().then(() => this.#replace(id, error, last, true));
+    });
+  }
+
+  async #died(id: number, error: KeyfoldError, last: Glimpse): Promise<void> {
+    if (this.#closing) return;
+    const member = this.#members[id];
+    if (member === undefined) return;
+    member.deaths++;
+    const pause = Math.min(10_000, 50 * 2 ** Math.min(8, member.deaths - 1));
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    if (!this.#closing) this.#replace(id, error, last, false);
+  }
+
+  /** A new thread in place of one that hung or died, without the record it hung on. */
+  #replace(id: number, error: KeyfoldError, last: Glimpse, hung: boolean): void {
+    const member = this.#members[id];
+    if (member === undefined || this.#closing) return;
+    const task = last.busy ? member.tasks.find(({ index }) => index === last.task) : undefined;
+    this.#o.notice("error", hung ? "a worker hung in user code and was replaced" : "a worker died and was replaced", {
+      worker: id, error: error.message, ...(task === undefined ? {} : { function: task.function, task: taskName(task), offset: last.offset }),
+    });
+    if (task !== undefined) this.#blame(task, error, last, hung);
+    member.slot = this.#spawn(id);
+    const tasks = member.tasks.filter((one) => this.#o.function(one.function)?.error === undefined);
+    const code = [...new Set(tasks.map((one) => one.function))].flatMap((name) => this.#o.function(name)?.code ?? []);
+    this.#o.restarted(tasks);
+    this.#start(member, tasks, code);
+  }
+
+  #blame(task: PlannedTask & { readonly index: number }, error: KeyfoldError, last: Glimpse, hung: boolean): void {
+    const fn = this.#o.function(task.function);
+    if (fn === undefined) return;
+    const suspect = this.#suspect(fn, task, last);
+    if (suspect === undefined) {
+      if (hung) this.#o.failed(task.function, error);
+      return;
+    }
+    const where = `${task.function}/${suspect.topic}/${suspect.partition}/${suspect.offset}`;
+    const times = (this.#suspects.get(where) ?? 0) + 1;
+    this.#suspects.set(where, times);
+    if (!hung && times < 2) return;
+    if (fn.onError === "fail") {
+      this.#o.failed(task.function, new KeyfoldError(error.code, `function ${task.function}: ${error.message}, at ${suspect.topic}[${suspect.partition}] offset ${suspect.offset}; stopped because onError is "fail"`, { cause: error }));
+      return;
+    }
+    const poisons = this.#poisons.get(taskName(task)) ?? [];
+    poisons.push({ ...suspect, error });
+    this.#poisons.set(taskName(task), poisons.slice(-100));
+    this.#suspects.delete(where);
+  }
+
+  /** The source record the cells point at: inputs are numbered as the task numbers them. */
+  #suspect(fn: HostedFunction, task: PlannedTask, last: Glimpse): Suspect | undefined {
+    if (last.input < 0) return undefined;
+    const subtopology = fn.manifest.topology.subtopologies.find(({ id }) => id === task.subtopology);
+    let input = 0;
+    for (const source of subtopology?.sources ?? []) {
+      const count = source.global ? (this.#o.partitions.get(source.topic) ?? 1) : 1;
+      if (last.input < input + count) return { topic: source.topic, partition: source.global ? last.input - input : task.partition, offset: last.offset };
+      input += count;
+    }
+    return undefined;
+  }
+}
+
+function taskName(task: PlannedTask): string {
+  return `${task.function}/${task.subtopology}_${task.partition}`;
+}

@@ -1,0 +1,183 @@
+import type { ResolvedConfig } from "../config/resolved.ts";
+import { KeyfoldError } from "../errors.ts";
+import type { Log } from "../log/log.ts";
+import { decodeBatches } from "../log/record-batch.ts";
+import { partitionOf } from "../log/partitioner.ts";
+import type { RouteResponse } from "./api.ts";
+import type { GetQuery, HostApi, ListQuery, Position, TaskInfo } from "./api.ts";
+import type { Appender } from "./appender.ts";
+import { storeSubtopology } from "./engine.ts";
+import type { Fleet } from "./fleet.ts";
+import type { HostedFunction } from "./functions.ts";
+import type { Invoker } from "./invoker.ts";
+import type { LiveQueries } from "./live-queries.ts";
+import { tailRecord } from "./tail.ts";
+import { ensureUserTopic, type Partitions } from "./topics.ts";
+
+export interface HostApiParts {
+  readonly config: ResolvedConfig;
+  readonly log: Log;
+  readonly functions: ReadonlyMap<string, HostedFunction>;
+  readonly partitions: Partitions;
+  readonly fleet: Fleet;
+  readonly appender: Appender;
+  readonly invoker: Invoker;
+  readonly live: LiveQueries;
+  readonly url: () => string;
+}
+
+/** HostApi over the engine's parts: finds who owns what, asks, and puts the answers of several partitions together. */
+export function createHostApi(parts: HostApiParts): HostApi {
+  const { config, log, functions, partitions, fleet, appender, invoker, live, url } = parts;
+  const hosted = (name: string): HostedFunction => {
+    const fn = functions.get(name);
+    if (fn === undefined) throw new KeyfoldError("function-unknown", `no function ${JSON.stringify(name)}; there ${functions.size === 1 ? "is" : "are"} ${[...functions.keys()].join(", ")}`, { details: { function: name } });
+    return fn;
+  };
+  const up = (fn: HostedFunction): HostedFunction => {
+    if (fn.error !== undefined) throw new KeyfoldError("task-failed", `function ${fn.name} is stopped: ${fn.error.message}`, { cause: fn.error, details: { function: fn.name } });
+    return fn;
+  };
+  /** The store that key reads use, where its tasks are, and how many partitions it has. */
+  const queried = (name: string) => {
+    const fn = up(hosted(name));
+    const store = fn.manifest.queryStore;
+    if (store === undefined) throw new KeyfoldError("store-unknown", `function ${name} keeps no state to read`);
+    const subtopology = storeSubtopology(fn.manifest, store);
+    const sources = fn.manifest.topology.subtopologies.find(({ id }) => id === subtopology)?.sources ?? [];
+    const count = Math.max(0, ...sources.filter(({ global }) => !global).map(({ topic }) => partitions.get(topic) ?? 0));
+    const owner = (partition: number) => {
+      const slot = fleet.owner(name, subtopology, partition);
+      if (slot === undefined) throw new KeyfoldError("not-ready", `partition ${partition} of ${name} has no worker now`, { remedy: "retry" });
+      return slot;
+    };
+    return { store, count, owner };
+  };
+  const countOf = (topic: string): number | Promise<number> => partitions.get(topic) ?? ensureUserTopic(log, config, topic, partitions);
+
+  return {
+    config: { limits: config.limits, name: config.name },
+
+    functions: async () => {
+      const tasks = (await fleet.statuses()).flatMap((status) => status.tasks);
+      return [...functions.values()].map((fn) => {
+        const { subtopologies } = fn.manifest.topology;
+        return {
+          name: fn.name,
+          version: fn.manifest.versionId,
+          state: fn.state,
+          sources: [...new Set(subtopologies.flatMap((s) => s.sources.map(({ topic }) => topic)))],
+          sinks: [...new Set(subtopologies.flatMap((s) => s.sinks.map(({ topic }) => topic)))],
+          stores: subtopologies.flatMap((s) => s.stores.map(({ name }) => name)),
+          lag: tasks.reduce((sum, task) => sum + (task.function === fn.name ? task.lag : 0), 0),
+          ...(fn.error === undefined ? {} : { error: fn.error.message }),
+          manifest: fn.manifest,
+        };
+      });
+    },
+
+    tasks: async () => {
+      const workers = await fleet.statuses();
+      return workers.flatMap(({ worker, tasks }) =>
+        tasks.map(
+          ({ function: fn, task, state, positions, committed, lag, restore, entries }): TaskInfo => ({
+            function: fn, task, worker, state, positions, committed, lag, entries, ...(restore === undefined ? {} : { restore }),
+          }),
+        ),
+      );
+    },
+
+    topics: async () => {
+      const all = await log.topics();
+      return Promise.all(
+        all.map(async (topic) => {
+          const places = Array.from({ length: topic.partitions }, (_, partition) => ({ topic: topic.name, partition }));
+          const ranges = await log.offsets(places);
+          const internal = [...functions.values()].some((fn) => topic.name.startsWith(`${fn.application}-`));
+          return { ...topic, internal, offsets: ranges.map(({ start, end }, partition) => ({ partition, start, end })) };
+        }),
+      );
+    },
+
+    hosts: () => [{ id: config.engine["group.instance.id"] ?? "local", url: url(), tasks: fleet.taskCount }],
+
+    append: async (topic, records) => {
+      const count = await countOf(topic);
+      return Promise.all(records.map((record) => new Promise<Position>((resolve, reject) => appender.append(topic, count, record, resolve, reject))));
+    },
+
+    invoke: (name, key, event, wait) => {
+      const fn = up(hosted(name));
+      const invoke = fn.manifest.invoke;
+      if (invoke === undefined) throw new KeyfoldError("bad-request", `function ${name} cannot be invoked: its state is more than one step from its source; append to its topic instead`);
+      return invoker.invoke({ function: name, topic: invoke.topic, partitions: partitions.get(invoke.topic) ?? 1, key, event, wait });
+    },
+
+    get: async (name, key, query: GetQuery) => {
+      const { store, count, owner } = queried(name);
+      const partition = partitionOf(key, count);
+      if (query.atLeast !== undefined && query.atLeast.partition !== partition) {
+        throw new KeyfoldError("bad-request", `at-least names partition ${query.atLeast.partition}, but key ${JSON.stringify(key)} is in partition ${partition}`);
+      }
+      return owner(partition).ask<string | undefined>({ kind: "query", function: name, partition, store, query: { kind: "get", key, query } });
+    },
+
+    list: async (name, query: ListQuery) => {
+      const { store, count, owner } = queried(name);
+      const after = query.cursor === undefined ? query : { ...query, cursor: cursorKey(query.cursor) };
+      const pages = await Promise.all(
+        Array.from({ length: count }, (_, partition) => owner(partition).ask<[string, string][]>({ kind: "query", function: name, partition, store, query: { kind: "list", query: after } })),
+      );
+      const merged = pages.flat().map(([key, json]) => ({ key, json, bytes: Buffer.from(key) }));
+      merged.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
+      const page = merged.slice(0, query.limit);
+      const last = page.at(-1);
+      const more = merged.length > query.limit || pages.some((one) => one.length >= query.limit);
+      return { items: page.map(({ json }) => json), cursor: more && last !== undefined ? Buffer.from(last.key).toString("base64url") : null };
+    },
+
+    count: async (name, query) => {
+      const { store, count, owner } = queried(name);
+      const counts = await Promise.all(
+        Array.from({ length: count }, (_, partition) => owner(partition).ask<number>({ kind: "query", function: name, partition, store, query: { kind: "count", query } })),
+      );
+      return counts.reduce((sum, one) => sum + one, 0);
+    },
+
+    metadata: (name, key) => {
+      const { count } = queried(name);
+      return { partition: partitionOf(key, count), active: { id: config.engine["group.instance.id"] ?? "local", url: url() }, standbys: [] };
+    },
+
+    live: (name, key, listener) => {
+      queried(name);
+      return live.subscribe(name, key, listener);
+    },
+
+    route: (name, request) => {
+      const fn = up(hosted(name));
+      if (!fn.manifest.hasRoutes) throw new KeyfoldError("not-found", `function ${name} exports no routes`);
+      const slot = fleet.anyOf(name);
+      if (slot === undefined) throw new KeyfoldError("not-ready", `function ${name} has no worker now`, { remedy: "retry" });
+      return slot.ask<RouteResponse>({ kind: "route", function: name, route: request });
+    },
+
+    read: async (topic, partition, position, maxWaitMs) => {
+      const fetched = await log.fetch({ topic, partition, position, maxBytes: 1024 * 1024, maxWaitMs });
+      const batch = decodeBatches(fetched.data, { from: position });
+      return { records: Array.from({ length: batch.length }, (_, i) => tailRecord(topic, partition, batch, i)), next: fetched.next, end: fetched.end };
+    },
+
+    unhealthy: () => [...functions.values()].flatMap((fn) => (fn.error === undefined ? [] : [`function ${fn.name}: ${fn.error.message}`])),
+
+    notReady: () => [...functions.values()].flatMap((fn) => (fn.state === "RUNNING" || fn.error !== undefined ? [] : fn.waiting())),
+
+    metrics: async () => "",
+  };
+}
+
+function cursorKey(cursor: string): string {
+  const key = Buffer.from(cursor, "base64url").toString("utf8");
+  if (Buffer.from(key).toString("base64url") !== cursor) throw new KeyfoldError("bad-request", `cursor ${JSON.stringify(cursor)} is not one that a page gave`);
+  return key;
+}

@@ -1,0 +1,96 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Manifest } from "../bundle/manifest.ts";
+import type { ResolvedConfig } from "../config/resolved.ts";
+import { KeyfoldError } from "../errors.ts";
+import { createInternalApp } from "../http/internal-app.ts";
+import { createPublicApp } from "../http/public-app.ts";
+import { listen, type Listening } from "../http/server.ts";
+import { openEmbeddedLog } from "../log/embedded/log.ts";
+import { createLogger, type Logger } from "../observe/logger.ts";
+import type { RestoreEvent } from "../worker/messages.ts";
+import type { HostApi } from "./api.ts";
+import type { FunctionState } from "./functions.ts";
+import { Engine } from "./engine.ts";
+
+export interface HostOptions {
+  readonly logger?: Logger;
+  /** Kafka Streams' state listener, per function: CREATED, REBALANCING, RUNNING, PENDING_SHUTDOWN, NOT_RUNNING, ERROR. */
+  readonly onStateChange?: (fn: string, next: FunctionState, previous: FunctionState) => void;
+  /** Kafka Streams' restore listener; `kind` tells onRestoreStart (with startingOffset), onBatchRestored and onRestoreEnd apart. */
+  readonly onRestore?: (event: RestoreEvent) => void;
+  /** false: no HTTP listeners (tests, embedding). */
+  readonly http?: boolean;
+}
+
+export interface RunningHost {
+  readonly api: HostApi;
+  readonly publicUrl: string;
+  readonly internalUrl: string;
+  /** Resolves when every task runs. */
+  readonly running: Promise<void>;
+  /** Puts a new build of a function in place, or adds it; state is kept. */
+  swap(manifest: Manifest): Promise<void>;
+  /** Stops a function whose file is gone; its state and topics stay. */
+  remove(fn: string): Promise<void>;
+  /** Commits everything and lets go of all it holds. Calling twice is harmless. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a host: log, functions (from the manifests in `buildDir`), workers, HTTP. The only place that wires parts together.
+ * Order of closing: HTTP stops taking requests, workers commit and close their stores, the log closes last.
+ */
+export async function startHost(config: ResolvedConfig, options: HostOptions = {}): Promise<RunningHost> {
+  const logger = options.logger ?? createLogger({ level: config.logLevel });
+  if (config.log.kind !== "embedded") {
+    throw new KeyfoldError("config-invalid", `log.kind "${config.log.kind}": this version's host runs on the embedded log`, { details: { key: "log.kind" } });
+  }
+  const manifests = await readManifests(config);
+  const log = await openEmbeddedLog({ dir: join(config.engine["state.dir"], "log"), flush: config.log.flush });
+  const engine = new Engine({ config, log, logger, ...options });
+  const listeners: Listening[] = [];
+  let stopping: Promise<void> | undefined;
+  const stop = (): Promise<void> => {
+    stopping ??= (async () => {
+      for (const listener of listeners) await listener.close();
+      await engine.close();
+      await log.close();
+    })();
+    return stopping;
+  };
+  try {
+    await engine.start(manifests);
+    if (options.http !== false) {
+      const { port, host, internalPort, internalHost } = config.http;
+      listeners.push(await listen(createPublicApp(engine.api), { port, host }));
+      listeners.push(await listen(createInternalApp(engine.api), { port: internalPort, host: internalHost }));
+    }
+  } catch (thrown) {
+    await stop();
+    throw thrown;
+  }
+  const [publicListener, internalListener] = listeners;
+  engine.setUrl(publicListener?.url ?? "");
+  return {
+    api: engine.api,
+    publicUrl: publicListener?.url ?? "",
+    internalUrl: internalListener?.url ?? "",
+    running: engine.running(),
+    swap: (manifest) => engine.swap(manifest),
+    remove: (fn) => engine.remove(fn),
+    stop,
+  };
+}
+
+async function readManifests({ buildDir }: ResolvedConfig): Promise<Manifest[]> {
+  const manifests: Manifest[] = [];
+  const names = await readdir(buildDir, { withFileTypes: true }).catch(() => []);
+  for (const entry of names) {
+    if (!entry.isDirectory()) continue;
+    const text = await readFile(join(buildDir, entry.name, "manifest.json"), "utf8").catch(() => undefined);
+    if (text !== undefined) manifests.push(JSON.parse(text) as Manifest);
+  }
+  if (manifests.length === 0) throw new KeyfoldError("function-unknown", `no built function in ${buildDir}; run \`keyfold build\` first`);
+  return manifests.sort((a, b) => (a.name < b.name ? -1 : 1));
+}

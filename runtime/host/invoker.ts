@@ -1,0 +1,111 @@
+import { type ErrorWire, KeyfoldError } from "../errors.ts";
+import type { Appender } from "./appender.ts";
+import type { Position } from "./api.ts";
+
+interface Waiting {
+  readonly resolve: (json: string) => void;
+  readonly reject: (error: KeyfoldError) => void;
+  readonly deadline: number;
+  readonly where: string;
+}
+
+export interface Invocation {
+  readonly function: string;
+  readonly topic: string;
+  readonly partitions: number;
+  readonly key: string;
+  readonly event: Uint8Array;
+  readonly wait: "processed" | "committed";
+}
+
+/** Offsets of one partition that somebody waits for, to be told to the worker that owns it. */
+export interface WatchOrder {
+  readonly function: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly wait: "processed" | "committed";
+  readonly offsets: number[];
+  readonly ids: number[];
+}
+
+/**
+ * Invoke: append one event, wait for the state after it. What is waited for is told to the worker in the very turn in which
+ * the offsets become known, before the worker's fetch is answered, so the state is caught as it passes.
+ */
+export class Invoker {
+  readonly #appender: Appender;
+  readonly #send: (order: WatchOrder) => void;
+  readonly #maxWaitMs: number;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #sweep: NodeJS.Timeout;
+  #orders = new Map<string, WatchOrder>();
+  #next = 1;
+
+  constructor(appender: Appender, maxWaitMs: number, send: (order: WatchOrder) => void) {
+    this.#appender = appender;
+    this.#maxWaitMs = maxWaitMs;
+    this.#send = send;
+    this.#sweep = setInterval(() => this.#expire(), 1_000);
+    this.#sweep.unref();
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  invoke(call: Invocation): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#appender.append(call.topic, call.partitions, { key: call.key, value: call.event }, (position) => this.#watch(call, position, resolve, reject), reject);
+    });
+  }
+
+  /** What a worker says of watched records. */
+  answered(ids: readonly number[], bodies: readonly (string | ErrorWire)[]): void {
+    for (let i = 0; i < ids.length; i++) {
+      const id = ids[i] ?? 0;
+      const waiting = this.#waiting.get(id);
+      if (waiting === undefined) continue;
+      this.#waiting.delete(id);
+      const body = bodies[i];
+      if (typeof body === "string") waiting.resolve(body);
+      else waiting.reject(body === undefined ? new KeyfoldError("internal", "a worker answered without a body") : KeyfoldError.fromWire(body));
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#sweep);
+    for (const { reject, where } of this.#waiting.values()) reject(new KeyfoldError("not-ready", `the host stops; the event is at ${where}`, { remedy: "retry" }));
+    this.#waiting.clear();
+  }
+
+  #watch(call: Invocation, position: Position, resolve: (json: string) => void, reject: (error: KeyfoldError) => void): void {
+    const id = this.#next++;
+    const { partition, offset } = position;
+    this.#waiting.set(id, { resolve, reject, deadline: performance.now() + this.#maxWaitMs, where: `${call.topic}[${partition}] offset ${offset}` });
+    const lane = `${call.function}/${call.wait}/${partition}`;
+    let order = this.#orders.get(lane);
+    if (order === undefined) {
+      if (this.#orders.size === 0) queueMicrotask(() => this.#flush());
+      order = { function: call.function, topic: call.topic, partition, wait: call.wait, offsets: [], ids: [] };
+      this.#orders.set(lane, order);
+    }
+    order.offsets.push(offset);
+    order.ids.push(id);
+  }
+
+  #flush(): void {
+    const orders = this.#orders;
+    this.#orders = new Map();
+    for (const order of orders.values()) this.#send(order);
+  }
+
+  #expire(): void {
+    const now = performance.now();
+    for (const [id, { deadline, reject, where }] of this.#waiting) {
+      // In order of arrival: the first that may wait on ends the sweep.
+      if (deadline > now) return;
+      this.#waiting.delete(id);
+      reject(new KeyfoldError("timeout", `no state after ${this.#maxWaitMs} ms (limits: wait.max.ms); the event was accepted at ${where} and will be processed`, { remedy: "retry" }));
+    }
+  }
+}

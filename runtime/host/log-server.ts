@@ -1,0 +1,74 @@
+import { KeyfoldError } from "../errors.ts";
+import type { Log } from "../log/log.ts";
+import type { FromWorker, LogCall, ToWorker } from "../worker/messages.ts";
+import type { BatchingPort } from "../worker/port.ts";
+import { transferable } from "../worker/requests.ts";
+
+/** Answers one worker's calls to the embedded log, which lives in the main thread. */
+export class LogServer {
+  readonly #log: Log;
+  readonly #port: BatchingPort<ToWorker, FromWorker>;
+  /** Resolves when no append of ours to the partition is between its write and the news of its offsets. */
+  readonly #settled: (topic: string, partition: number) => Promise<void> | undefined;
+  readonly #onCommit: (() => void) | undefined;
+  readonly #fetches = new Map<number, AbortController>();
+
+  constructor(log: Log, port: BatchingPort<ToWorker, FromWorker>, settled: (topic: string, partition: number) => Promise<void> | undefined, onCommit?: () => void) {
+    this.#log = log;
+    this.#port = port;
+    this.#settled = settled;
+    this.#onCommit = onCommit;
+  }
+
+  serve(request: number, call: LogCall): void {
+    this.#run(request, call).catch((thrown: unknown) => {
+      this.#fetches.delete(request);
+      this.#port.send({ kind: "answer", request, error: KeyfoldError.from(thrown).toWire() });
+    });
+  }
+
+  abort(request: number): void {
+    this.#fetches.get(request)?.abort();
+    this.#fetches.delete(request);
+  }
+
+  close(): void {
+    for (const fetch of this.#fetches.values()) fetch.abort();
+    this.#fetches.clear();
+  }
+
+  async #run(request: number, call: LogCall): Promise<void> {
+    switch (call.op) {
+      case "fetch": {
+        const abort = new AbortController();
+        this.#fetches.set(request, abort);
+        const fetched = await this.#log.fetch({ ...call.fetch, signal: abort.signal });
+        this.#fetches.delete(request);
+        const pending = this.#settled(call.fetch.topic, call.fetch.partition);
+        if (pending !== undefined) await pending;
+        const data = transferable(fetched.data);
+        this.#port.send({ kind: "answer", request, value: { data, next: fetched.next, end: fetched.end } }, data.byteLength > 0 ? [data.buffer] : undefined);
+        return;
+      }
+      case "append":
+        return this.#reply(request, await this.#log.append(call.batches));
+      case "commit": {
+        const bases = await this.#log.commit(call.commit);
+        this.#onCommit?.();
+        return this.#reply(request, bases);
+      }
+      case "offsets":
+        return this.#reply(request, await this.#log.offsets(call.partitions));
+      case "committed":
+        return this.#reply(request, await this.#log.committed(call.group, call.partitions));
+      case "ensureTopic":
+        return this.#reply(request, await this.#log.ensureTopic(call.spec));
+      case "describe":
+        return this.#reply(request, await this.#log.describe(call.topic));
+    }
+  }
+
+  #reply(request: number, value: unknown): void {
+    this.#port.send({ kind: "answer", request, value });
+  }
+}

@@ -1,0 +1,102 @@
+import { Worker } from "node:worker_threads";
+import { KeyfoldError } from "../errors.ts";
+import type { Log } from "../log/log.ts";
+import { Cells, type Glimpse } from "../worker/cells.ts";
+import type { FromWorker, ToWorker, WorkerData } from "../worker/messages.ts";
+import { BatchingPort } from "../worker/port.ts";
+import { Requests } from "../worker/requests.ts";
+import { LogServer } from "./log-server.ts";
+
+export interface SlotOptions {
+  readonly data: Omit<WorkerData, "cells">;
+  readonly log: Log;
+  readonly settled: (topic: string, partition: number) => Promise<void> | undefined;
+  readonly receive: (message: Exclude<FromWorker, { kind: "log" | "abort" | "answer" }>) => void;
+  /** The thread ended without having been asked to. `last`: what it was doing. */
+  readonly died: (error: KeyfoldError, last: Glimpse) => void;
+}
+
+type Ask = Extract<ToWorker, { request: number }>;
+
+/** One worker thread and the main thread's end of its port. After its death a new slot takes its place. */
+export class WorkerSlot {
+  readonly #worker: Worker;
+  readonly #port: BatchingPort<ToWorker, FromWorker>;
+  readonly #requests = new Requests();
+  readonly #server: LogServer;
+  readonly #cells = new Cells();
+  #ended = false;
+  #stuckSince = 0;
+  #lastSequence = -1;
+
+  constructor({ data, log, settled, receive, died }: SlotOptions) {
+    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+    this.#worker = new Worker(new URL(`../worker/entry.${extension}`, import.meta.url), {
+      name: `keyfold-worker-${data.id}`,
+      workerData: { ...data, cells: this.#cells.buffer } satisfies WorkerData,
+      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(data.limits["worker.heap.max.bytes"] / 2 ** 20), maxYoungGenerationSizeMb: 16 },
+    });
+    this.#port = new BatchingPort(this.#worker, (message) => {
+      if (this.#ended) return;
+      if (message.kind === "log") this.#server.serve(message.request, message.call);
+      else if (message.kind === "abort") this.#server.abort(message.request);
+      else if (message.kind === "answer") this.#requests.answered(message.request, message.value, message.error);
+      else receive(message);
+    });
+    this.#server = new LogServer(log, this.#port, settled);
+    const end = (error: KeyfoldError): void => {
+      if (this.#ended) return;
+      this.#ended = true;
+      this.#server.close();
+      this.#requests.rejectAll(new KeyfoldError("not-ready", "the worker was replaced while it was asked", { remedy: "retry", cause: error }));
+      died(error, this.#cells.glimpse());
+    };
+    this.#worker.on("error", (cause: unknown) => end(new KeyfoldError("task-failed", `worker ${data.id} failed: ${cause instanceof Error ? cause.message : String(cause)}`, { cause, remedy: "retry" })));
+    this.#worker.on("exit", (code) => end(new KeyfoldError("task-failed", `worker ${data.id} ended with code ${code}`, { remedy: "retry" })));
+  }
+
+  send(message: ToWorker): void {
+    if (!this.#ended) this.#port.send(message);
+  }
+
+  /** Sends a request and resolves with its answer. */
+  ask<T, M extends Ask = Ask>(message: M extends Ask ? Omit<M, "request"> : never): Promise<T> {
+    if (this.#ended) return Promise.reject(new KeyfoldError("not-ready", "the worker is being replaced", { remedy: "retry" }));
+    return this.#requests.ask((request) => this.#port.send({ ...message, request } as ToWorker));
+  }
+
+  /** How long, in ms, user code has run without a sign of life; 0 when it has not. */
+  stuckFor(now: number): number {
+    const { busy, sequence } = this.#cells.glimpse();
+    if (!busy || sequence !== this.#lastSequence) {
+      this.#lastSequence = sequence;
+      this.#stuckSince = now;
+      return 0;
+    }
+    return now - this.#stuckSince;
+  }
+
+  glimpse(): Glimpse {
+    return this.#cells.glimpse();
+  }
+
+  /** Commits, closes the stores and ends the thread. */
+  async close(): Promise<void> {
+    if (this.#ended) return;
+    try {
+      await this.ask({ kind: "close" });
+    } finally {
+      this.#ended = true;
+      this.#server.close();
+      await this.#worker.terminate();
+    }
+  }
+
+  /** Ends the thread at once, whatever it does; `died` is not called. */
+  async kill(): Promise<void> {
+    this.#ended = true;
+    this.#server.close();
+    this.#requests.rejectAll(new KeyfoldError("not-ready", "the worker was replaced while it was asked", { remedy: "retry" }));
+    await this.#worker.terminate();
+  }
+}

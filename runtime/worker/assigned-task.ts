@@ -1,0 +1,300 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { ErrorPolicy } from "../config/resolved.ts";
+import { KeyfoldError } from "../errors.ts";
+import type { Log, TopicPartition } from "../log/log.ts";
+import { openStore } from "../state/open-store.ts";
+import type { RecordCache } from "../state/record-cache.ts";
+import type { TaskStore } from "../state/store.ts";
+import { RecordFailure } from "../task/failure.ts";
+import { stateJson } from "../task/json.ts";
+import { restoreStore } from "../task/restore.ts";
+import type { TaskState } from "../task/states.ts";
+import { changelogTopic, Task, type TaskOptions } from "../task/task.ts";
+import type { Subtopology, TaskLogger } from "../topology/topology.ts";
+import type { Cells } from "./cells.ts";
+import type { LoadedFunction } from "./functions.ts";
+import type { FromWorker, TaskAssignment, TaskStatus, WorkerData } from "./messages.ts";
+import { type Answer, TaskRunner } from "./task-runner.ts";
+
+const DEFAULT_DELETE_RETENTION_MS = 24 * 60 * 60 * 1000;
+
+export interface AssignedTaskOptions {
+  readonly data: WorkerData;
+  readonly log: Log;
+  readonly cache: RecordCache;
+  readonly cells: Cells;
+  readonly loaded: LoadedFunction;
+  readonly partitions: ReadonlyMap<string, number>;
+  /** Bytes of RocksDB memory for each store. */
+  readonly storeMemoryBytes: number;
+  readonly wake: () => void;
+  readonly answer: (answers: readonly Answer[]) => void;
+  readonly notify: (message: FromWorker) => void;
+}
+
+/** A task from its assignment to its close: directory, stores, restore, then a runner that drives it. */
+export class AssignedTask {
+  readonly assignment: TaskAssignment;
+  readonly id: string;
+  readonly dir: string;
+  runner: TaskRunner | undefined;
+  readonly #o: AssignedTaskOptions;
+  readonly #subtopology: Subtopology | undefined;
+  readonly #stores = new Map<string, TaskStore>();
+  readonly #abort = new AbortController();
+  #loaded: LoadedFunction;
+  #opening: Promise<void> = Promise.resolve();
+  #restoring: TaskStatus["restore"];
+  #state: TaskState = "CREATED";
+
+  constructor(assignment: TaskAssignment, options: AssignedTaskOptions) {
+    this.assignment = assignment;
+    this.#o = options;
+    this.#loaded = options.loaded;
+    this.id = `${assignment.subtopology}_${assignment.partition}`;
+    this.dir = join(options.data.engine["state.dir"], options.loaded.application, this.id);
+    this.#subtopology = options.loaded.topology.subtopologies.find(({ id }) => id === assignment.subtopology);
+  }
+
+  get position(): number {
+    return this.runner?.task.inputs[0]?.position ?? 0;
+  }
+
+  get lag(): number {
+    return this.runner?.task.inputs.reduce((sum, input) => sum + (input.source.global ? 0 : input.lag), 0) ?? 0;
+  }
+
+  hasStore(name: string): boolean {
+    return this.#stores.has(name);
+  }
+
+  store(name: string): TaskStore {
+    const store = this.#stores.get(name);
+    if (store === undefined || this.runner === undefined) throw new KeyfoldError("not-ready", `task ${this.id} of ${this.assignment.function} is still restoring`, { remedy: "retry" });
+    return store;
+  }
+
+  listen(listener: ((key: string, value: unknown, timestamp: number) => void) | undefined): void {
+    const name = this.#loaded.queryStore;
+    if (name !== undefined) this.#stores.get(name)?.onChange(listener);
+  }
+
+  /** Opens and restores the stores, then runs. Never rejects: a failure is told. */
+  open(): Promise<void> {
+    this.#opening = this.#open().catch((thrown: unknown) => {
+      if (!this.#abort.signal.aborted) this.#failed(KeyfoldError.from(thrown, "task-failed"));
+    });
+    return this.#opening;
+  }
+
+  async swap(loaded: LoadedFunction): Promise<void> {
+    const subtopology = loaded.topology.subtopologies.find(({ id }) => id === this.assignment.subtopology);
+    const runner = this.runner;
+    if (runner === undefined || subtopology === undefined) throw new KeyfoldError("not-ready", `task ${this.id} cannot be swapped now`, { remedy: "retry" });
+    await runner.quiesce();
+    this.#loaded = loaded;
+    runner.task.swap({ ...policy(loaded), version: loaded.version, subtopology });
+  }
+
+  /** Commits, closes the stores and gives the directory back. */
+  async close(): Promise<void> {
+    this.#abort.abort();
+    await this.#opening;
+    const { runner } = this;
+    if (runner !== undefined) {
+      await runner.stop(runner.task.state === "RUNNING" || runner.task.state === "PAUSED");
+      if (runner.task.state !== "FAILED") runner.task.move("SUSPENDED");
+      runner.task.close();
+      runner.task.move("CLOSED");
+    }
+    for (const store of this.#stores.values()) await store.close();
+  }
+
+  status(): TaskStatus {
+    const task = this.runner?.task;
+    const { processed = 0, failures = 0, retries = 0, deadLettered = 0, punctuations = 0, commits = 0, rollbacks = 0, dropped = {} } = task?.metrics ?? {};
+    const positions: Record<string, number> = {};
+    const committed: Record<string, number> = {};
+    for (const input of task?.inputs ?? []) {
+      positions[`${input.topic}[${input.partition}]`] = input.position;
+      committed[`${input.topic}[${input.partition}]`] = input.committed;
+    }
+    const entries: Record<string, number> = {};
+    for (const [name, store] of this.#stores) entries[name] = store.approximateEntries();
+    return {
+      function: this.assignment.function,
+      task: this.id,
+      partition: this.assignment.partition,
+      state: task?.state ?? this.#state,
+      positions,
+      committed,
+      lag: this.lag,
+      ...(this.#restoring === undefined ? {} : { restore: this.#restoring }),
+      entries,
+      counters: { processed, failures, retries, deadLettered, punctuations, commits, rollbacks, dropped: { ...dropped } },
+    };
+  }
+
+  async #open(): Promise<void> {
+    const subtopology = this.#subtopology;
+    if (subtopology === undefined) throw new KeyfoldError("function-invalid", `function ${this.assignment.function} has no subtopology ${this.assignment.subtopology}`);
+    this.#tell("RESTORING");
+    for (const spec of subtopology.stores) {
+      await this.#openStore(spec);
+      if (spec.logged) await this.#restore(spec);
+    }
+    const task = this.#createTask(subtopology);
+    task.move("RESTORING");
+    const sources = task.inputs.map(({ topic, partition }): TopicPartition => ({ topic, partition }));
+    const committed = await this.#o.log.committed(this.#loaded.application, sources);
+    const ranges = await this.#o.log.offsets(sources);
+    const latest = this.#loaded.settings["auto.offset.reset"] === "latest";
+    task.start(
+      committed.map((offset, i) => (task.inputs[i]?.source.global ? undefined : offset)),
+      ranges.map((range, i) => (latest && !task.inputs[i]?.source.global ? range.end : range.start)),
+    );
+    this.#poison(task);
+    if (this.#abort.signal.aborted) return;
+    const { data } = this.#o;
+    this.runner = new TaskRunner({
+      task,
+      log: this.#o.log,
+      commitIntervalMs: this.#loaded.settings["commit.interval.ms"] ?? data.engine["commit.interval.ms"],
+      fetchMaxBytes: data.engine["fetch.max.bytes"],
+      reducerTimeoutMs: data.limits["reducer.timeout.ms"],
+      defaultPartitions: data.defaultPartitions,
+      wake: this.#o.wake,
+      answer: this.#o.answer,
+      failed: (error) => this.#failed(error),
+      committed: () => {},
+    });
+    task.move("RUNNING");
+    this.#tell("RUNNING");
+  }
+
+  #createTask(subtopology: Subtopology): Task {
+    const { data, cells, partitions } = this.#o;
+    const loaded = this.#loaded;
+    const guarantee = loaded.settings["processing.guarantee"] ?? data.engine["processing.guarantee"];
+    const options: TaskOptions = {
+      ...policy(loaded),
+      function: loaded.name,
+      version: loaded.version,
+      application: loaded.application,
+      subtopology,
+      partition: this.assignment.partition,
+      stores: this.#stores,
+      partitions,
+      maxInFlightKeys: loaded.settings["max.in.flight.keys"] ?? 64,
+      maxTaskIdleMs: data.engine["max.task.idle.ms"],
+      atomic: guarantee === "exactly_once_v2",
+      frozen: data.dev,
+      wallClock: Date.now,
+      logger: this.#logger(),
+      cells: { cells, index: this.assignment.index },
+      ...(loaded.invokeStore === undefined ? {} : { invokeStore: loaded.invokeStore }),
+      onWatched: (watch, input, record, key, store, failure) => {
+        const body = failure === undefined ? this.#answerJson(record.partition, record.offset, key, store) : refusal(loaded.name, failure, record);
+        this.runner?.hold({ watch, input, offset: record.offset, body });
+      },
+    };
+    return new Task(options);
+  }
+
+  #answerJson(partition: number, offset: number, key: string | null, store: TaskStore | undefined): string {
+    const entry = store === undefined || key === null ? undefined : store.get(key);
+    const value = entry === undefined ? "null" : stateJson(entry.value);
+    return `{"key":${JSON.stringify(key)},"value":${value},"timestamp":${entry?.timestamp ?? null},"partition":${partition},"offset":${offset},"version":"${this.#loaded.version}"}`;
+  }
+
+  async #openStore(spec: Subtopology["stores"][number]): Promise<TaskStore> {
+    const { data, cache, storeMemoryBytes } = this.#o;
+    const store = await openStore(spec, {
+      dir: this.dir,
+      task: this.id,
+      cache,
+      memoryBytes: storeMemoryBytes,
+      stateMaxBytes: data.limits["state.max.bytes"],
+      now: Date.now,
+      deleteRetentionMs: Number(spec.changelog["delete.retention.ms"] ?? DEFAULT_DELETE_RETENTION_MS),
+      freeze: data.dev,
+    });
+    this.#stores.set(spec.name, store);
+    return store;
+  }
+
+  async #restore(spec: Subtopology["stores"][number]): Promise<void> {
+    const topic = changelogTopic(this.#loaded.application, spec.name);
+    const where = { function: this.assignment.function, task: this.id, topic };
+    const run = (): ReturnType<typeof restoreStore> => {
+      const store = this.#stores.get(spec.name);
+      if (store === undefined) throw new KeyfoldError("internal", `store ${spec.name} is not open`);
+      return restoreStore(store, {
+        log: this.#o.log,
+        topic,
+        partition: this.assignment.partition,
+        signal: this.#abort.signal,
+        listener: {
+          onRestoreStart: (name, _topic, startingOffset, endingOffset) => {
+            this.#restoring = { store: name, position: startingOffset, end: endingOffset };
+            this.#o.notify({ kind: "restore", event: { kind: "start", ...where, store: name, startingOffset, endingOffset } });
+          },
+          onBatchRestored: (name, _topic, batchEndOffset, records) => {
+            if (this.#restoring !== undefined) this.#restoring.position = batchEndOffset;
+            this.#o.notify({ kind: "restore", event: { kind: "batch", ...where, store: name, batchEndOffset, records } });
+          },
+          onRestoreEnd: (name, _topic, totalRestored) => {
+            this.#restoring = undefined;
+            this.#o.notify({ kind: "restore", event: { kind: "end", ...where, store: name, totalRestored } });
+          },
+        },
+      });
+    };
+    const unusable = await run();
+    if (unusable === undefined) return;
+    this.#logger().warn("the store does not fit its changelog and is built anew", { store: spec.name, topic, ...unusable });
+    await this.#stores.get(spec.name)?.close();
+    await rm(join(this.dir, "rocksdb", spec.name), { recursive: true, force: true });
+    await this.#openStore(spec);
+    await run();
+  }
+
+  #poison(task: Task): void {
+    for (const { topic, partition, offset, error } of this.assignment.poisons) {
+      const input = task.inputs.find((one) => one.topic === topic && one.partition === partition);
+      if (input !== undefined) task.poison(input, offset, new RecordFailure(error.code, KeyfoldError.fromWire(error), false));
+    }
+  }
+
+  #failed(error: KeyfoldError): void {
+    this.#state = "FAILED";
+    this.#o.notify({ kind: "task", function: this.assignment.function, task: this.id, index: this.assignment.index, state: "FAILED", error: error.toWire() });
+  }
+
+  #tell(state: TaskState): void {
+    this.#state = state;
+    this.#o.notify({ kind: "task", function: this.assignment.function, task: this.id, index: this.assignment.index, state });
+  }
+
+  #logger(): TaskLogger {
+    const log = (level: "debug" | "info" | "warn" | "error") => (message: string, fields: Record<string, unknown> = {}) =>
+      this.#o.notify({ kind: "notice", level, message, fields: { function: this.assignment.function, task: this.id, ...fields } });
+    return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
+  }
+}
+
+function policy({ settings, application }: LoadedFunction): { onError: ErrorPolicy; retries: number; backoffMs: number; deadLetterTopic: string } {
+  return {
+    onError: settings.onError ?? "dead-letter",
+    retries: settings.retries ?? 5,
+    backoffMs: settings["retry.backoff.ms"] ?? 100,
+    deadLetterTopic: settings["errors.dead.letter.queue.topic.name"] ?? `${application}-dead-letters`,
+  };
+}
+
+function refusal(fn: string, failure: RecordFailure, record: { topic: string; partition: number; offset: number }): KeyfoldError {
+  return new KeyfoldError(failure.code, `function ${fn} refused the event: ${failure.name}: ${failure.message}; it is in the dead-letter topic`, {
+    details: { topic: record.topic, partition: record.partition, offset: record.offset },
+  });
+}
