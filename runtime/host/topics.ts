@@ -2,7 +2,7 @@ import type { Manifest, StoreManifest } from "../bundle/manifest.ts";
 import type { ResolvedConfig } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
 import type { Log, TopicConfig } from "../log/log.ts";
-import { changelogTopic } from "../task/task.ts";
+import { changelogTopic } from "../topology/names.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
 

@@ -1,53 +1,21 @@
 import { KeyfoldError } from "../errors.ts";
-import type { ErrorPolicy } from "../config/resolved.ts";
 import type { CommitRequest, OffsetCommit, OutBatch } from "../log/log.ts";
 import { type RecordBatch, valueBytes } from "../log/record-batch.ts";
 import type { TaskStore } from "../state/store.ts";
-import type { Codec, RecordContext, Subtopology, TaskContext, TaskGraph, TaskLogger } from "../topology/topology.ts";
-import type { Cells } from "../worker/cells.ts";
+import type { Codec, RecordContext, TaskContext, TaskGraph } from "../topology/topology.ts";
+import { changelogTopic } from "../topology/names.ts";
 import { Collector } from "./collector.ts";
 import { deadLetterHeaders } from "./dead-letter.ts";
 import { RecordFailure } from "./failure.ts";
+import { FailurePolicy, type Verdict } from "./failure-policy.ts";
 import { InFlight } from "./in-flight.ts";
-import { type Loaded, TaskInput, type Watch } from "./input.ts";
+import { type Loaded, TaskInput } from "./input.ts";
+import { PartitionGroup } from "./partition-group.ts";
 import { Schedules } from "./schedules.ts";
 import { moved, type TaskState } from "./states.ts";
+import { createTaskContext } from "./task-context.ts";
 import { TaskMetrics } from "./task-metrics.ts";
-
-export interface TaskOptions {
-  readonly function: string;
-  /** Content hash of the code that runs. */
-  readonly version: string;
-  /** `<config name>-<function>`: consumer group and prefix of internal topics. */
-  readonly application: string;
-  readonly subtopology: Subtopology;
-  readonly partition: number;
-  readonly stores: ReadonlyMap<string, TaskStore>;
-  /** Partition count of each topic known so far. */
-  readonly partitions: ReadonlyMap<string, number>;
-  readonly onError: ErrorPolicy;
-  readonly retries: number;
-  readonly backoffMs: number;
-  readonly deadLetterTopic: string;
-  readonly maxInFlightKeys: number;
-  readonly maxTaskIdleMs: number;
-  readonly atomic: boolean;
-  readonly frozen: boolean;
-  readonly wallClock: () => number;
-  readonly logger: TaskLogger;
-  /** Store whose entry answers an invoke. */
-  readonly invokeStore?: string;
-  /** Index in the worker's cells; absent outside workers. */
-  readonly cells?: { readonly cells: Cells; readonly index: number };
-  /** Gets the state after a watched record, or its failure. */
-  readonly onWatched?: (watch: Watch, input: TaskInput, record: RecordContext, key: string | null, store: TaskStore | undefined, failure: RecordFailure | undefined) => void;
-}
-
-/** What stopped a task from going on by itself; the worker acts on it. */
-export type Interrupt =
-  | { readonly kind: "retry"; readonly at: number; readonly dirty: boolean }
-  | { readonly kind: "rollback" }
-  | { readonly kind: "failed"; readonly error: KeyfoldError };
+import type { Interrupt, TaskOptions } from "./task-options.ts";
 
 /**
  * One subtopology over one partition: the unit of state, of assignment, of recovery. This class is its synchronous core,
@@ -67,9 +35,8 @@ export class Task {
   #abort = new AbortController();
   #streamTime = -1;
   #committedStreamTime = -1;
-  /** Records to leave out, by `topic/partition/offset`: what failed and could not be taken back in place. */
-  readonly #poisons = new Map<string, RecordFailure>();
-  readonly #attempts = new Map<string, number>();
+  readonly #group: PartitionGroup;
+  #policy: FailurePolicy;
   /** Flush after each record, to find the one whose state cannot be stored. */
   #strict = false;
   #changelogs: { store: TaskStore; count: number }[] = [];
@@ -90,6 +57,8 @@ export class Task {
       for (let p = 0; p < count; p++) inputs.push(new TaskInput(inputs.length, source, source.global ? p : options.partition));
     }
     this.inputs = inputs;
+    this.#group = new PartitionGroup(inputs, options.maxTaskIdleMs, options.wallClock);
+    this.#policy = new FailurePolicy(options);
     for (const [topic, count] of options.partitions) this.collector.setPartitions(topic, count);
   }
 
@@ -123,6 +92,7 @@ export class Task {
   /** Puts other code over the same stores; call at a commit boundary only. */
   swap(options: Pick<TaskOptions, "version" | "subtopology" | "onError" | "retries" | "backoffMs" | "deadLetterTopic">): void {
     this.#options = { ...this.#options, ...options };
+    this.#policy = new FailurePolicy(this.#options);
     this.#rebuild();
   }
 
@@ -143,7 +113,7 @@ export class Task {
 
   /** A record to leave out, found by the watchdog in an earlier life of this task. */
   poison(input: TaskInput, offset: number, failure: RecordFailure): void {
-    this.#poisons.set(place(input, offset), failure);
+    this.#policy.poison(place(input, offset), failure);
   }
 
   /** Processes up to `max` loaded records; returns how many it took. Stops at an interrupt or when it must wait. */
@@ -153,7 +123,7 @@ export class Task {
     let taken = 0;
     try {
       while (taken < max && this.interrupt === undefined && !this.inFlight.full) {
-        const input = this.#next();
+        const input = this.#group.next();
         if (input === undefined) break;
         const loaded = input.queue[0];
         if (loaded === undefined) break;
@@ -252,35 +222,6 @@ export class Task {
     this.#graph = this.#options.subtopology.build(this.#context());
   }
 
-  /** The input whose turn it is: the smallest timestamp, once every input has records or may be gone ahead of. */
-  #next(): TaskInput | undefined {
-    const inputs = this.inputs;
-    if (inputs.length === 1) return inputs[0]?.queue.length ? inputs[0] : undefined;
-    let best: TaskInput | undefined;
-    let bestTime = 0;
-    for (const input of inputs) {
-      const loaded = input.queue[0];
-      if (loaded === undefined) {
-        if (!this.#mayGoAheadOf(input)) return undefined;
-        continue;
-      }
-      if (loaded.index >= loaded.batch.length || input.source.global) return input;
-      const time = loaded.batch.timestamps[loaded.index] ?? 0;
-      if (best === undefined || time < bestTime) {
-        best = input;
-        bestTime = time;
-      }
-    }
-    return best;
-  }
-
-  #mayGoAheadOf(input: TaskInput): boolean {
-    const idle = this.#options.maxTaskIdleMs;
-    if (idle < 0) return true;
-    if (input.fetchPosition < input.end) return false;
-    return idle === 0 || input.source.global === true || this.#options.wallClock() - input.idleSince >= idle;
-  }
-
   /** One record; false: it was not taken (a retry or a rollback is due). */
   #step(input: TaskInput, loaded: Loaded, i: number): boolean {
     const { batch } = loaded;
@@ -294,11 +235,10 @@ export class Task {
     record.timestamp = batch.timestamps[i] ?? 0;
     const key = loaded.keys[i] ?? null;
     this.collector.begin();
-    if (this.#poisons.size > 0) {
-      const poison = this.#poisons.get(place(input, offset));
+    if (!this.#policy.clear) {
+      const poison = this.#policy.take(place(input, offset));
       if (poison !== undefined) {
         this.#deadLetter(key, valueBytes(batch, i), poison);
-        this.#poisons.delete(place(input, offset));
         this.commitSoon = true;
         this.#done(input, offset, key, poison);
         return true;
@@ -366,17 +306,11 @@ export class Task {
         if (this.interrupt !== undefined) return;
         Object.assign(this.#record, record);
         const failure = RecordFailure.from(thrown);
-        this.metrics.failures++;
-        if (this.#options.onError === "fail") {
-          this.interrupt = { kind: "failed", error: this.#fatal(failure) };
-        } else if (failure.clean) {
-          this.collector.begin();
-          this.#deadLetter(key, valueBytes(batch, i), failure);
-          this.#answer(input, offset, key, record, failure);
-        } else {
-          this.#poisons.set(place(input, offset), failure);
-          this.interrupt = { kind: "rollback" };
-        }
+        const verdict = this.#judge(input, offset, failure, true);
+        if (verdict.kind !== "dead-letter") return;
+        this.collector.begin();
+        this.#deadLetter(key, valueBytes(batch, i), failure);
+        this.#answer(input, offset, key, record, failure);
       },
     );
   }
@@ -393,31 +327,21 @@ export class Task {
 
   /** Applies the error policy; true: the record is dealt with, go on. */
   #failed(input: TaskInput, offset: number, key: string | null, value: Uint8Array | null, failure: RecordFailure): boolean {
-    const where = place(input, offset);
     this.collector.rewind();
+    if (this.#judge(input, offset, failure, false).kind !== "dead-letter") return false;
+    this.#deadLetter(key, value, failure);
+    this.#done(input, offset, key, failure);
+    return true;
+  }
+
+  /** The policy's verdict; what it asks of the driver is left in `interrupt`. */
+  #judge(input: TaskInput, offset: number, failure: RecordFailure, applied: boolean): Verdict {
     this.metrics.failures++;
-    const { onError, retries, backoffMs } = this.#options;
-    if (onError === "fail") {
-      this.interrupt = { kind: "failed", error: this.#fatal(failure) };
-      return false;
-    }
-    const attempts = this.#attempts.get(where) ?? 0;
-    if (onError === "retry" && attempts < retries) {
-      this.#attempts.set(where, attempts + 1);
-      this.metrics.retries++;
-      const pause = Math.min(30_000, backoffMs * 2 ** attempts);
-      this.interrupt = { kind: "retry", at: this.#options.wallClock() + pause, dirty: !failure.clean };
-      return false;
-    }
-    this.#attempts.delete(where);
-    if (failure.clean) {
-      this.#deadLetter(key, value, failure);
-      this.#done(input, offset, key, failure);
-      return true;
-    }
-    this.#poisons.set(where, failure);
-    this.interrupt = { kind: "rollback" };
-    return false;
+    const verdict = this.#policy.decide(place(input, offset), failure, applied);
+    if (verdict.kind === "retry") this.metrics.retries++;
+    if (verdict.kind === "fail") this.interrupt = { kind: "failed", error: this.#fatal(failure) };
+    else if (verdict.kind !== "dead-letter") this.interrupt = verdict;
+    return verdict;
   }
 
   #deadLetter(key: string | null, value: Uint8Array | null, failure: RecordFailure): void {
@@ -484,48 +408,18 @@ export class Task {
   }
 
   #context(): TaskContext {
-    const task = this;
-    const { stores, function: name, partition, wallClock, logger, frozen } = this.#options;
-    return {
-      function: name,
-      task: this.id,
-      partition,
+    return createTaskContext(this.#options, {
+      id: this.id,
       record: this.#record,
-      get streamTime() {
-        return task.#streamTime;
-      },
-      wallClock,
-      store: <V>(storeName: string) => {
-        const store = stores.get(storeName);
-        if (store === undefined) throw unknownStore(name, storeName, stores);
-        return store as TaskStore<V>;
-      },
-      globalStore: <V>(storeName: string) => {
-        const store = stores.get(storeName);
-        if (store === undefined) throw unknownStore(name, storeName, stores);
-        return store as TaskStore<V>;
-      },
-      emit: (topic, codec, key, value, timestamp, headers, target) => this.collector.emit(topic, codec, key, value, timestamp, headers ?? null, target),
-      schedule: (interval, type, callback) => this.#schedules.add(interval, type, wallClock(), callback),
-      dropped: (reason) => this.metrics.drop(reason),
-      log: logger,
-      get signal() {
-        return task.#abort.signal;
-      },
-      frozen,
-    };
+      collector: this.collector,
+      schedules: this.#schedules,
+      metrics: this.metrics,
+      signal: this.#abort.signal,
+      streamTime: () => this.#streamTime,
+    });
   }
-}
-
-function unknownStore(fn: string, store: string, stores: ReadonlyMap<string, TaskStore>): KeyfoldError {
-  return new KeyfoldError("store-unknown", `function ${fn} has no store ${JSON.stringify(store)}; it has ${[...stores.keys()].join(", ") || "none"}`);
 }
 
 function place(input: TaskInput, offset: number): string {
   return `${input.topic}/${input.partition}/${offset}`;
-}
-
-/** `<application.id>-<store>-changelog`, as Kafka Streams names it. */
-export function changelogTopic(application: string, store: string): string {
-  return `${application}-${store}-changelog`;
 }

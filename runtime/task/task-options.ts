@@ -1,0 +1,38 @@
+import type { KeyfoldError } from "../errors.ts";
+import type { TaskStore } from "../state/store.ts";
+import type { RecordContext, Subtopology, TaskLogger } from "../topology/topology.ts";
+import type { Cells } from "../worker/cells.ts";
+import type { RecordFailure } from "./failure.ts";
+import type { FailurePolicyOptions } from "./failure-policy.ts";
+import type { TaskInput, Watch } from "./input.ts";
+
+export interface TaskOptions extends FailurePolicyOptions {
+  readonly function: string;
+  /** Content hash of the code that runs. */
+  readonly version: string;
+  /** `<config name>-<function>`: consumer group and prefix of internal topics. */
+  readonly application: string;
+  readonly subtopology: Subtopology;
+  readonly partition: number;
+  readonly stores: ReadonlyMap<string, TaskStore>;
+  /** Partition count of each topic known so far. */
+  readonly partitions: ReadonlyMap<string, number>;
+  readonly deadLetterTopic: string;
+  readonly maxInFlightKeys: number;
+  readonly maxTaskIdleMs: number;
+  readonly atomic: boolean;
+  readonly frozen: boolean;
+  readonly logger: TaskLogger;
+  /** Store whose entry answers an invoke. */
+  readonly invokeStore?: string;
+  /** Index in the worker's cells; absent outside workers. */
+  readonly cells?: { readonly cells: Cells; readonly index: number };
+  /** Gets the state after a watched record, or its failure. */
+  readonly onWatched?: (watch: Watch, input: TaskInput, record: RecordContext, key: string | null, store: TaskStore | undefined, failure: RecordFailure | undefined) => void;
+}
+
+/** What stopped a task from going on by itself; the worker acts on it. */
+export type Interrupt =
+  | { readonly kind: "retry"; readonly at: number; readonly dirty: boolean }
+  | { readonly kind: "rollback" }
+  | { readonly kind: "failed"; readonly error: KeyfoldError };
