@@ -1,11 +1,10 @@
-import { AT, fillCrc, HEADER_BYTES, NO_TIMESTAMP, readInt64, writeInt64 } from "./batch-header.ts";
 import { decodeBatches } from "./batch-decoder.ts";
+import { AT, fillCrc, HEADER_BYTES, NO_TIMESTAMP, readInt64, writeHeader } from "./batch-header.ts";
 import { type FastBuffer, fastBuffer } from "./fast-buffer.ts";
 import type { Headers } from "./record-batch.ts";
-import { varintSize, writeVarint } from "./varint.ts";
+import { encodeRecord, NO_HEADERS, recordSize } from "./record-encoder.ts";
 
 const MARK_FACTOR = 2 ** 31;
-const NO_HEADERS: Headers = [];
 
 export interface BatchBuilderOptions {
   /** Fill in the CRC-32C. Default false: the embedded log is checked by RocksDB, the Kafka adapter fills it in last, with the producer's fields. */
@@ -53,51 +52,23 @@ export class BatchBuilder {
   /** Adds a record. `timestamp` is epoch ms, or `NO_TIMESTAMP` (-1) for the time at which the log takes it. */
   append(key: string | Uint8Array | null, value: Uint8Array | null, timestamp: number, headers?: Headers | null): void {
     if (!this.#open || this.#at - this.#start >= this.#maxBatchBytes || (timestamp === NO_TIMESTAMP) !== (this.#baseTimestamp === NO_TIMESTAMP)) this.#openBatch(timestamp);
-    const keyLength = key === null ? -1 : key.length;
-    const valueLength = value === null ? -1 : value.length;
-    const room = 48 + (keyLength > 0 ? keyLength * 3 : 0) + (valueLength > 0 ? valueLength : 0);
-    if (this.#at + room > this.#buffer.length) this.#grow(room);
-    const start = this.#at;
+    const all = headers ?? NO_HEADERS;
     // A string's length is its byte count while it is ASCII; when it turns out not to be, the record is written again.
-    if (!this.#write(key, keyLength, value, valueLength, timestamp, headers ?? NO_HEADERS)) {
-      this.#at = start;
-      this.#write(key, Buffer.byteLength(key as string), value, valueLength, timestamp, headers ?? NO_HEADERS);
-    }
+    if (!this.#write(key, key === null ? -1 : key.length, value, timestamp, all)) this.#write(key, Buffer.byteLength(key as string), value, timestamp, all);
     this.#count++;
     if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp;
   }
 
-  #write(key: string | Uint8Array | null, keyLength: number, value: Uint8Array | null, valueLength: number, timestamp: number, headers: Headers): boolean {
+  #write(key: string | Uint8Array | null, keyLength: number, value: Uint8Array | null, timestamp: number, headers: Headers): boolean {
     const timestampDelta = timestamp - this.#baseTimestamp;
     const offsetDelta = this.#count - this.#base;
-    let size = 1 + varintSize(timestampDelta) + varintSize(offsetDelta) + varintSize(keyLength) + varintSize(valueLength);
-    if (keyLength > 0) size += keyLength;
-    if (valueLength > 0) size += valueLength;
-    const headerBytes = headers.length === 0 ? 1 : headersSize(headers);
-    if (headerBytes > 1) {
-      const room = size + headerBytes + 8;
-      if (this.#at + room > this.#buffer.length) this.#grow(room);
-    }
-    const buffer = this.#buffer;
-    let at = writeVarint(buffer, size + headerBytes, this.#at);
-    buffer[at++] = 0;
-    at = writeVarint(buffer, timestampDelta, at);
-    at = writeVarint(buffer, offsetDelta, at);
-    at = writeVarint(buffer, keyLength, at);
-    if (key !== null) {
-      if (typeof key === "string") {
-        if (keyLength > 0 && buffer.utf8Write(key, at, key.length * 3) !== keyLength) return false;
-      } else buffer.set(key, at);
-      at += keyLength;
-    }
-    at = writeVarint(buffer, valueLength, at);
-    if (value !== null) {
-      buffer.set(value, at);
-      at += valueLength;
-    }
-    if (headers.length === 0) buffer[at++] = 0;
-    else at = writeHeaders(buffer, headers, at);
-    this.#at = at;
+    const size = recordSize(timestampDelta, offsetDelta, keyLength, value === null ? -1 : value.length, headers);
+    // utf8Write is told the most that the key can take, and must find that much room.
+    const room = size + 10 + (typeof key === "string" ? key.length * 3 : 0);
+    if (this.#at + room > this.#buffer.length) this.#grow(room);
+    const end = encodeRecord(this.#buffer, this.#at, size, timestampDelta, offsetDelta, key, keyLength, value, headers);
+    if (end < 0) return false;
+    this.#at = end;
     return true;
   }
 
@@ -156,21 +127,9 @@ export class BatchBuilder {
 
   /** Writes the header of the open batch; it may still grow afterwards, and is then written again. */
   #closeBatch(): void {
-    const buffer = this.#buffer;
-    const at = this.#start;
     const count = this.#count - this.#base;
-    writeInt64(buffer, this.#base, at);
-    buffer.writeInt32BE(this.#at - at - 12, at + AT.length);
-    buffer.writeInt32BE(-1, at + AT.leaderEpoch);
-    buffer[at + AT.magic] = 2;
-    buffer.writeUInt32BE(0, at + AT.crc);
-    buffer.writeInt16BE(0, at + AT.attributes);
-    buffer.writeInt32BE(count - 1, at + AT.lastOffsetDelta);
-    writeInt64(buffer, this.#baseTimestamp, at + AT.baseTimestamp);
-    writeInt64(buffer, this.#maxTimestamp, at + AT.maxTimestamp);
-    buffer.fill(255, at + AT.producerId, at + AT.count);
-    buffer.writeInt32BE(count, at + AT.count);
-    if (this.#crc) fillCrc(buffer, at, this.#at);
+    writeHeader(this.#buffer, this.#start, this.#at, this.#base, count - 1, this.#baseTimestamp, this.#maxTimestamp, count);
+    if (this.#crc) fillCrc(this.#buffer, this.#start, this.#at);
   }
 
   /** After a truncate: the timestamps of the records that are left in the now open batch. */
@@ -185,28 +144,4 @@ export class BatchBuilder {
     this.#buffer.copy(larger, 0, 0, this.#at);
     this.#buffer = larger;
   }
-}
-
-function headersSize(headers: Headers): number {
-  let size = varintSize(headers.length);
-  for (const [name, value] of headers) {
-    const nameLength = Buffer.byteLength(name);
-    size += varintSize(nameLength) + nameLength + varintSize(value === null ? -1 : value.length) + (value === null ? 0 : value.length);
-  }
-  return size;
-}
-
-function writeHeaders(buffer: FastBuffer, headers: Headers, from: number): number {
-  let at = writeVarint(buffer, headers.length, from);
-  for (const [name, value] of headers) {
-    const nameLength = Buffer.byteLength(name);
-    at = writeVarint(buffer, nameLength, at);
-    at += buffer.utf8Write(name, at, nameLength);
-    at = writeVarint(buffer, value === null ? -1 : value.length, at);
-    if (value !== null) {
-      buffer.set(value, at);
-      at += value.length;
-    }
-  }
-  return at;
 }

@@ -69,6 +69,30 @@ export function setBaseOffset(buffer: Buffer, at: number, offset: number): void 
   writeInt64(buffer, offset, at + AT.baseOffset);
 }
 
+/** Writes the header of the batch from `at` to `end`: no producer, no checksum, uncompressed. */
+export function writeHeader(
+  buffer: Buffer,
+  at: number,
+  end: number,
+  baseOffset: number,
+  lastOffsetDelta: number,
+  baseTimestamp: number,
+  maxTimestamp: number,
+  count: number,
+): void {
+  writeInt64(buffer, baseOffset, at);
+  buffer.writeInt32BE(end - at - 12, at + AT.length);
+  buffer.writeInt32BE(-1, at + AT.leaderEpoch);
+  buffer[at + AT.magic] = 2;
+  buffer.writeUInt32BE(0, at + AT.crc);
+  buffer.writeInt16BE(0, at + AT.attributes);
+  buffer.writeInt32BE(lastOffsetDelta, at + AT.lastOffsetDelta);
+  writeInt64(buffer, baseTimestamp, at + AT.baseTimestamp);
+  writeInt64(buffer, maxTimestamp, at + AT.maxTimestamp);
+  buffer.fill(255, at + AT.producerId, at + AT.count);
+  buffer.writeInt32BE(count, at + AT.count);
+}
+
 /** Writes the checksum of the batch from `at` to `end`. Base offset and leader epoch are not covered by it. */
 export function fillCrc(buffer: Buffer, at: number, end: number): void {
   buffer.writeUInt32BE(crc32c(buffer, at + AT.attributes, end), at + AT.crc);

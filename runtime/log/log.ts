@@ -44,6 +44,7 @@ export interface FetchRequest extends TopicPartition {
   readonly maxBytes: number;
   /** How long to wait for the first record when there is none, ms. 0 answers at once. */
   readonly maxWaitMs: number;
+  /** Aborting ends the wait: the answer comes at once, with nothing in it. */
   readonly signal?: AbortSignal;
 }
 
@@ -56,7 +57,7 @@ export interface Fetched {
   readonly end: number;
 }
 
-/** One partition's new records, encoded by a BatchBuilder; the log assigns the base offset. */
+/** One partition's new records, encoded by a BatchBuilder. The log writes offsets into `data`: leave it alone until the answer. */
 export interface OutBatch extends TopicPartition {
   readonly data: Uint8Array;
   /** Number of records in `data`. */

@@ -1,8 +1,8 @@
 import { batchEnd, lastOffset } from "../batch-header.ts";
 import type { OffsetCommit } from "../log.ts";
 import type { Database } from "./database.ts";
-import { allDeleted, allOffsets, allTopics, batchesOf, batchKey, deletedId, deletedKey, partitionKey } from "./keys.ts";
-import { Partition, type StoredBounds } from "./partition.ts";
+import { allDeleted, allOffsets, allTopics, batchesOf, batchKey, deletedId, deletedKey, partitionKey, partitionsOf } from "./keys.ts";
+import { NEW_BOUNDS, Partition, type StoredBounds } from "./partition.ts";
 import type { StoredTopic, Topic } from "./topics.ts";
 
 /** Everything that is kept in memory of an open log: topics with their bounds, and the offsets of groups. */
@@ -27,14 +27,14 @@ export function liveTopic(name: string, { id, partitions, config }: StoredTopic,
   return {
     id,
     description: { name, partitions, config },
-    partitions: Array.from({ length: partitions }, (_, partition) => new Partition(name, id, partition, bounds(partition))),
+    partitions: Array.from({ length: partitions }, (_, partition) => new Partition(name, id, partition, config, bounds(partition))),
   };
 }
 
 /** The end of a partition is where its last batch ends, or further where retention or compaction has taken that one. */
 function loadBounds(database: Database, topicId: number, partition: number): StoredBounds {
   const stored = database.get(partitionKey(topicId, partition));
-  const bounds = stored === undefined ? { start: 0, end: 0, cleanedTo: 0 } : (JSON.parse(stored.toString()) as StoredBounds);
+  const bounds = stored === undefined ? NEW_BOUNDS : (JSON.parse(stored.toString()) as StoredBounds);
   const all = { gte: batchKey(topicId, partition, 0), lt: batchKey(topicId, partition + 1, 0) };
   const last = database.scan(all, { reverse: true, rows: 1 }).rows[1];
   if (last === undefined) return bounds;
@@ -67,6 +67,7 @@ export async function dropDeleted(database: Database): Promise<void> {
   for (let i = 0; i < rows.length; i += 2) {
     const id = deletedId(rows[i] as Buffer);
     await database.clear(batchesOf(id));
+    await database.clear(partitionsOf(id));
     database.write((writes) => writes.delete(deletedKey(id)));
   }
 }

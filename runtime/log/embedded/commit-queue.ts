@@ -1,12 +1,20 @@
 import { KeyfoldError } from "../../errors.ts";
-import type { Database } from "./database.ts";
+import type { Database, WriteSet } from "./database.ts";
 import type { EmbeddedMetrics } from "./metrics.ts";
-import type { Partition } from "./partition.ts";
 import type { WalSync } from "./wal.ts";
-import { fill, type Pending } from "./writer.ts";
 
 /** Bytes of one RocksDB write: a write blocks the event loop while it lasts. */
 const WRITE_BYTES = 4 * 1024 * 1024;
+
+/** Something that takes part in a group commit, whole or not at all. */
+export interface GroupWrite {
+  readonly bytes: number;
+  /** Adds its writes. Called right before the write, in the order of add(). Must not throw. */
+  fill(writes: WriteSet, now: number): void;
+  /** Written, and on the disk if that was asked for. */
+  done(): void;
+  failed(error: unknown): void;
+}
 
 export interface CommitQueueOptions {
   readonly database: Database;
@@ -14,19 +22,17 @@ export interface CommitQueueOptions {
   readonly flush: "os" | "commit";
   readonly clock: () => number;
   readonly metrics: EmbeddedMetrics;
-  /** What was written is visible now: offsets in memory, for example. */
-  onWritten(pending: Pending): void;
-  /** A write failed: RocksDB may refuse every further one until it is opened anew. */
+  /** After a failed write: brings database and memory back in step, or throws. */
   recover(): Promise<void>;
 }
 
 /**
  * Group commit: what arrives in one turn of the event loop, or while the last write is being synced, shares one RocksDB
- * write. Records become visible to readers, and are acknowledged, after the write (`os`) or its sync (`commit`).
+ * write. It is done after the write (`os`) or the write's sync (`commit`).
  */
 export class CommitQueue {
   readonly #options: CommitQueueOptions;
-  #queue: Pending[] = [];
+  #queue: GroupWrite[] = [];
   #running: Promise<void> | undefined;
   #broken = false;
   #dirty = false;
@@ -35,9 +41,20 @@ export class CommitQueue {
     this.#options = options;
   }
 
-  add(pending: Pending): void {
-    this.#queue.push(pending);
+  add(write: GroupWrite): void {
+    this.#queue.push(write);
     this.#running ??= this.#run();
+  }
+
+  /** Resolves once the writes of `fill` are done. `written` runs with it, before anything else can happen. */
+  write(fill: (writes: WriteSet) => void, written: () => void = () => undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const done = (): void => {
+        written();
+        resolve();
+      };
+      this.add({ bytes: 0, fill, done, failed: reject });
+    });
   }
 
   /** Resolves when everything added so far was answered. */
@@ -45,17 +62,26 @@ export class CommitQueue {
     while (this.#running !== undefined) await this.#running;
   }
 
-  /** Forces what was acknowledged under `os` to the disk. */
+  /** Forces what was written to the disk. */
   async sync(): Promise<void> {
     if (!this.#dirty) return;
     this.#dirty = false;
     this.#options.metrics.syncs++;
-    await this.#options.wal.sync();
+    try {
+      await this.#options.wal.sync();
+    } catch (thrown) {
+      // The kernel reports a failed sync once and may have dropped the pages: opening again makes RocksDB write tables of its WAL.
+      this.#broken = true;
+      throw thrown;
+    }
   }
 
   async #run(): Promise<void> {
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    while (this.#queue.length > 0) await this.#step();
+    while (this.#queue.length > 0) {
+      // A whole turn, every time: whoever appends again as soon as it is answered must not keep timers and sockets waiting.
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      await this.#step();
+    }
     this.#running = undefined;
   }
 
@@ -66,49 +92,30 @@ export class CommitQueue {
         await this.#options.recover();
         this.#broken = false;
       }
-      const bases = this.#write(group);
+      const now = this.#options.clock();
+      this.#options.database.write((writes) => {
+        for (const write of group) write.fill(writes, now);
+      });
+      this.#options.metrics.writes++;
       this.#dirty = true;
       if (this.#options.flush === "commit") await this.sync();
-      this.#publish(group, bases);
     } catch (thrown) {
       this.#broken = true;
-      for (const { partition } of group.flatMap(({ parts }) => parts)) partition.appended = partition.end;
-      for (const pending of group) pending.reject(KeyfoldError.from(thrown, "log-unavailable", "retry"));
+      const error = KeyfoldError.from(thrown, "log-unavailable", "retry");
+      for (const write of group) write.failed(error);
+      return;
     }
+    for (const write of group) write.done();
   }
 
-  #take(): Pending[] {
+  /** The next group: at least one write, and no more than about WRITE_BYTES. */
+  #take(): GroupWrite[] {
     let bytes = 0;
     let count = 0;
-    while (count < this.#queue.length && (count === 0 || bytes < WRITE_BYTES)) bytes += (this.#queue[count++] as Pending).bytes;
+    while (count < this.#queue.length && (count === 0 || bytes < WRITE_BYTES)) bytes += (this.#queue[count++] as GroupWrite).bytes;
     const rest = this.#queue.splice(count);
     const group = this.#queue;
     this.#queue = rest;
     return group;
-  }
-
-  #write(group: readonly Pending[]): number[][] {
-    const { database, clock, metrics } = this.#options;
-    const bases: number[][] = [];
-    const now = clock();
-    database.write((writes) => {
-      for (const pending of group) bases.push(fill(writes, pending, now));
-    });
-    metrics.writes++;
-    return bases;
-  }
-
-  #publish(group: readonly Pending[], bases: readonly number[][]): void {
-    const touched = new Set<Partition>();
-    for (const pending of group) {
-      for (const { partition } of pending.parts) touched.add(partition);
-      this.#options.onWritten(pending);
-    }
-    for (const partition of touched) {
-      this.#options.metrics.recordsAppended += partition.appended - partition.end;
-      partition.end = partition.appended;
-    }
-    group.forEach((pending, i) => pending.resolve(bases[i] ?? []));
-    for (const partition of touched) partition.waiters.wake();
   }
 }

@@ -24,6 +24,7 @@ export interface ScanOptions {
 export class Database {
   readonly #dir: string;
   #db: RocksLevel | undefined;
+  #closed = false;
 
   private constructor(dir: string) {
     this.#dir = dir;
@@ -37,7 +38,7 @@ export class Database {
 
   /** Opens again after an error that RocksDB answers by refusing all further writes (a full disk). */
   async reopen(): Promise<void> {
-    await this.close();
+    await this.#release();
     const db = new RocksLevel(this.#dir);
     try {
       await db.open({
@@ -92,14 +93,20 @@ export class Database {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
+    await this.#release();
+  }
+
+  async #release(): Promise<void> {
     const db = this.#db;
     this.#db = undefined;
     await db?.close();
   }
 
   #live(): RocksLevel {
-    if (this.#db === undefined) throw new KeyfoldError("log-closed", "The log is closed.", { remedy: "fatal" });
-    return this.#db;
+    if (this.#db !== undefined) return this.#db;
+    if (this.#closed) throw new KeyfoldError("log-closed", "The log is closed.", { remedy: "fatal" });
+    throw new KeyfoldError("log-unavailable", `The log in ${this.#dir} is being opened again after an error; try again shortly.`, { remedy: "retry" });
   }
 }
 
@@ -125,10 +132,18 @@ export function databaseError(thrown: unknown, dir: string): KeyfoldError {
   if (thrown instanceof KeyfoldError) return thrown;
   const text = messageOf(thrown);
   if (/no space|disk quota|file too large/i.test(text)) {
-    return new KeyfoldError("disk-full", `The disk that holds the log in ${dir} is full. Nothing was acknowledged; make room and try again. (${text})`, { remedy: "retry", cause: thrown, details: { dir } });
+    return diskFull(dir, text, thrown);
   }
   if (/corruption/i.test(text)) {
     return new KeyfoldError("log-corrupt", `The log in ${dir} is damaged: ${text}. Restore the directory from a copy, or move it away to begin with an empty log.`, { remedy: "corrupt", cause: thrown, details: { dir } });
   }
   return new KeyfoldError("log-unavailable", `The log in ${dir} cannot be used: ${text}.`, { remedy: "retry", cause: thrown, details: { dir } });
+}
+
+export function diskFull(dir: string, what: string, cause?: unknown): KeyfoldError {
+  return new KeyfoldError("disk-full", `The disk that holds the log in ${dir} is full (${what}). Nothing of this was written; make room and try again.`, {
+    remedy: "retry",
+    cause,
+    details: { dir },
+  });
 }

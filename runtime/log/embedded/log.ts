@@ -1,17 +1,20 @@
+import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { KeyfoldError } from "../../errors.ts";
 import type { CommitRequest, Fetched, FetchRequest, Log, OffsetCommit, OffsetRange, OutBatch, TopicDescription, TopicPartition, TopicSpec } from "../log.ts";
 import { lastOffset } from "../batch-header.ts";
+import { AppendWrite, checkBatches } from "./append.ts";
 import { type Catalog, dropDeleted, liveTopic, loadCatalog, offsetName, rememberOffset } from "./catalog.ts";
+import { Cleaner } from "./cleaner.ts";
 import { CommitQueue } from "./commit-queue.ts";
-import { Database } from "./database.ts";
+import { Database, diskFull } from "./database.ts";
 import { checkFormat } from "./format.ts";
-import { deletedKey, offsetKey, partitionKey, topicKey } from "./keys.ts";
+import { deletedKey, offsetKey, topicKey } from "./keys.ts";
 import { type EmbeddedMetrics, noMetrics } from "./metrics.ts";
-import type { Partition } from "./partition.ts";
+import { NEW_BOUNDS, type Partition } from "./partition.ts";
+import { Producers } from "./producers.ts";
 import { checkAgrees, checkSpec, type StoredTopic, type Topic } from "./topics.ts";
 import { WalSync } from "./wal.ts";
-import { checkBatches, type Part, Producers } from "./writer.ts";
 
 export interface EmbeddedLogOptions {
   /** Directory of the log alone; created when it is not there. */
@@ -25,6 +28,8 @@ export interface EmbeddedLogOptions {
   readonly clock?: () => number;
   /** Pause between two syncs under `os`, ms. Default 1 000. */
   readonly syncIntervalMs?: number;
+  /** Pause between two rounds of retention and compaction, ms. Default 30 000. */
+  readonly cleanIntervalMs?: number;
 }
 
 export interface EmbeddedExtras {
@@ -32,6 +37,10 @@ export interface EmbeddedExtras {
   metrics(): Readonly<EmbeddedMetrics>;
   /** Supersedes every earlier holder of the name; the token goes into `CommitRequest.producer`. */
   registerProducer(producer: string): string;
+  /** One round of retention and compaction over every partition, now, however little there is to gain. */
+  cleanNow(): Promise<void>;
+  /** Deletes the records of a partition below an offset; its start moves there. */
+  deleteRecords(partition: TopicPartition, before: number): Promise<void>;
 }
 
 /** Opens the in-process log: durable, on RocksDB, no broker to install. One process, one thread owns a directory. */
@@ -48,49 +57,52 @@ export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log 
   }
 }
 
+/** Below this much free space a log that failed for want of space is not opened again, and goes on serving reads. */
+const ROOM_BYTES = 4 * 1024 * 1024;
+
 class EmbeddedLog implements Log, EmbeddedExtras {
   readonly kind = "embedded";
+  readonly #dir: string;
   readonly #database: Database;
+  readonly #catalog: Catalog;
   readonly #queue: CommitQueue;
+  readonly #cleaner: Cleaner;
   readonly #metrics = noMetrics();
   readonly #producers = new Producers();
   readonly #syncTimer: NodeJS.Timeout;
-  #catalog: Catalog;
   /** Ids of deleted topics are not given out again while the process lives: their batches may still be on the way out. */
   #lastId: number;
   #closed: Promise<void> | undefined;
 
-  constructor({ flush, clock = Date.now, syncIntervalMs = 1000 }: EmbeddedLogOptions, dir: string, database: Database, catalog: Catalog) {
+  constructor({ flush, clock = Date.now, syncIntervalMs = 1000, cleanIntervalMs = 30_000 }: EmbeddedLogOptions, dir: string, database: Database, catalog: Catalog) {
+    const metrics = this.#metrics;
+    this.#dir = dir;
     this.#database = database;
     this.#catalog = catalog;
     this.#lastId = Math.max(0, ...[...catalog.topics.values()].map(({ id }) => id));
-    this.#queue = new CommitQueue({
-      database,
-      wal: new WalSync(dir),
-      flush,
-      clock,
-      metrics: this.#metrics,
-      onWritten: ({ group, offsets }) => {
-        for (const offset of offsets) rememberOffset(this.#catalog.groups, group, offset);
-      },
-      recover: () => this.#recover(),
-    });
+    this.#queue = new CommitQueue({ database, wal: new WalSync(dir), flush, clock, metrics, recover: () => this.#recover() });
+    this.#cleaner = new Cleaner({ database, queue: this.#queue, clock, metrics, intervalMs: cleanIntervalMs, partitions: () => this.#partitions() });
     this.#syncTimer = setInterval(() => void this.#queue.sync().catch(() => undefined), syncIntervalMs).unref();
   }
 
   async ensureTopic(spec: TopicSpec): Promise<TopicDescription> {
     this.#check();
+    checkSpec(spec);
     const existing = this.#catalog.topics.get(spec.name);
     if (existing !== undefined) {
       checkAgrees(existing.description, spec);
       return existing.description;
     }
-    checkSpec(spec);
     const stored: StoredTopic = { id: ++this.#lastId, partitions: spec.partitions, config: spec.config ?? {} };
-    this.#database.write((writes) => writes.put(topicKey(spec.name), Buffer.from(JSON.stringify(stored))));
-    const topic = liveTopic(spec.name, stored, () => ({ start: 0, end: 0, cleanedTo: 0 }));
-    this.#catalog.topics.set(spec.name, topic);
-    return topic.description;
+    await this.#queue.write(
+      (writes) => {
+        if (!this.#catalog.topics.has(spec.name)) writes.put(topicKey(spec.name), Buffer.from(JSON.stringify(stored)));
+      },
+      () => {
+        if (!this.#catalog.topics.has(spec.name)) this.#catalog.topics.set(spec.name, liveTopic(spec.name, stored, () => NEW_BOUNDS));
+      },
+    );
+    return this.ensureTopic(spec);
   }
 
   async describe(topic: string): Promise<TopicDescription | undefined> {
@@ -106,20 +118,29 @@ class EmbeddedLog implements Log, EmbeddedExtras {
   async deleteTopic(name: string): Promise<void> {
     this.#check();
     const topic = this.#topic(name);
-    this.#catalog.topics.delete(name);
-    await this.#queue.idle();
     const { id, partitions } = topic;
-    this.#database.write((writes) => {
-      writes.delete(topicKey(name));
-      writes.put(deletedKey(id), Buffer.alloc(0));
-      for (const { partition } of partitions) {
-        writes.delete(partitionKey(id, partition));
-        for (const [group, offsets] of this.#catalog.groups) {
-          if (offsets.delete(offsetName(name, partition))) writes.delete(offsetKey(group, name, partition));
-        }
-      }
-    });
-    for (const partition of partitions) partition.waiters.wake();
+    this.#catalog.topics.delete(name);
+    try {
+      await this.#queue.write(
+        (writes) => {
+          writes.delete(topicKey(name));
+          writes.put(deletedKey(id), Buffer.alloc(0));
+          for (const [group, offsets] of this.#catalog.groups) {
+            for (const { topic, partition } of offsets.values()) if (topic === name) writes.delete(offsetKey(group, topic, partition));
+          }
+        },
+        () => {
+          for (const partition of partitions) {
+            partition.deleted = true;
+            for (const offsets of this.#catalog.groups.values()) offsets.delete(offsetName(name, partition.partition));
+          }
+        },
+      );
+    } catch (thrown) {
+      if (!this.#catalog.topics.has(name)) this.#catalog.topics.set(name, topic);
+      throw thrown;
+    }
+    for (const { waiters } of partitions) waiters.wake();
     await dropDeleted(this.#database);
   }
 
@@ -177,13 +198,12 @@ class EmbeddedLog implements Log, EmbeddedExtras {
 
   async deleteGroup(group: string): Promise<void> {
     this.#check();
-    await this.#queue.idle();
-    const offsets = this.#catalog.groups.get(group);
-    if (offsets === undefined) return;
-    this.#database.write((writes) => {
-      for (const { topic, partition } of offsets.values()) writes.delete(offsetKey(group, topic, partition));
-    });
-    this.#catalog.groups.delete(group);
+    await this.#queue.write(
+      (writes) => {
+        for (const { topic, partition } of this.#catalog.groups.get(group)?.values() ?? []) writes.delete(offsetKey(group, topic, partition));
+      },
+      () => this.#catalog.groups.delete(group),
+    );
   }
 
   metrics(): Readonly<EmbeddedMetrics> {
@@ -194,6 +214,16 @@ class EmbeddedLog implements Log, EmbeddedExtras {
     return this.#producers.register(producer);
   }
 
+  cleanNow(): Promise<void> {
+    this.#check();
+    return this.#cleaner.clean(true);
+  }
+
+  deleteRecords(partition: TopicPartition, before: number): Promise<void> {
+    this.#check();
+    return this.#cleaner.deleteRecords(this.#partition(partition), before);
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -201,33 +231,45 @@ class EmbeddedLog implements Log, EmbeddedExtras {
 
   async #close(): Promise<void> {
     clearInterval(this.#syncTimer);
-    for (const { partitions } of this.#catalog.topics.values()) for (const { waiters } of partitions) waiters.wake();
+    for (const { waiters } of this.#partitions()) waiters.wake();
+    await this.#cleaner.stop();
     await this.#queue.idle();
-    await this.#queue.sync();
-    await this.#database.close();
+    try {
+      await this.#queue.sync();
+    } finally {
+      await this.#database.close();
+    }
   }
 
   #write(group: string, offsets: readonly OffsetCommit[], batches: readonly OutBatch[]): Promise<number[]> {
     return new Promise((resolve, reject) => {
       this.#check();
-      const parts: Part[] = batches.map((batch) => ({ partition: this.#partition(batch), data: checkBatches(batch.data, batch.count) }));
-      const bytes = parts.reduce((sum, { data }) => sum + data.length, 0);
-      this.#metrics.bytesAppended += bytes;
-      this.#queue.add({ parts, group, offsets, bytes, resolve, reject });
+      const parts = batches.map((batch) => ({ partition: this.#partition(batch), data: checkBatches(batch.data, batch.count) }));
+      const committed = (): void => {
+        for (const offset of offsets) rememberOffset(this.#catalog.groups, group, offset);
+        for (const { count } of batches) this.#metrics.recordsAppended += count;
+        this.#metrics.bytesAppended += write.bytes;
+      };
+      const write = new AppendWrite(parts, group, offsets, { resolve, reject, committed });
+      this.#queue.add(write);
     });
   }
 
-  /** After a failed write: opens the database anew, and takes over what is really in it. */
+  /** After a failed write RocksDB refuses all others: opens it anew, and takes over what is really in it. */
   async #recover(): Promise<void> {
+    const { bavail, bsize } = await statfs(this.#dir);
+    if (bavail * bsize < ROOM_BYTES) throw diskFull(this.#dir, `${bavail * bsize} bytes are free`);
     await this.#database.reopen();
     const fresh = loadCatalog(this.#database);
-    for (const [name, { partitions }] of fresh.topics) {
-      partitions.forEach(({ start, end }, i) => {
-        const partition = this.#catalog.topics.get(name)?.partitions[i];
-        if (partition !== undefined) Object.assign(partition, { start, end, appended: end });
-      });
+    for (const [name, { partitions }] of this.#catalog.topics) {
+      partitions.forEach((partition, i) => partition.reload(fresh.topics.get(name)?.partitions[i]?.stored ?? NEW_BOUNDS));
     }
-    this.#catalog = { topics: this.#catalog.topics, groups: fresh.groups };
+    this.#catalog.groups.clear();
+    for (const [group, offsets] of fresh.groups) this.#catalog.groups.set(group, offsets);
+  }
+
+  *#partitions(): Generator<Partition> {
+    for (const { partitions } of this.#catalog.topics.values()) yield* partitions;
   }
 
   #topic(name: string): Topic {

@@ -9,10 +9,12 @@ export interface EmbeddedMetrics {
   /** Times the write-ahead log was forced to the disk. */
   syncs: number;
   commits: number;
-  recordsCleaned: number;
+  /** Records dropped by compaction. */
+  recordsCompacted: number;
+  /** Batches deleted by retention. */
   batchesDeleted: number;
 }
 
 export function noMetrics(): EmbeddedMetrics {
-  return { recordsAppended: 0, bytesAppended: 0, fetches: 0, bytesFetched: 0, writes: 0, syncs: 0, commits: 0, recordsCleaned: 0, batchesDeleted: 0 };
+  return { recordsAppended: 0, bytesAppended: 0, fetches: 0, bytesFetched: 0, writes: 0, syncs: 0, commits: 0, recordsCompacted: 0, batchesDeleted: 0 };
 }

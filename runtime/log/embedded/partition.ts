@@ -1,5 +1,5 @@
 import { KeyfoldError } from "../../errors.ts";
-import type { OffsetRange } from "../log.ts";
+import type { OffsetRange, TopicConfig } from "../log.ts";
 import { batchKey, type Range } from "./keys.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -7,37 +7,54 @@ import { Waiters } from "./waiters.ts";
 export interface StoredBounds {
   readonly start: number;
   readonly end: number;
-  /** Compaction has seen every record below this offset. */
+  /** Compaction has seen every record below this offset, and left so many of them. */
   readonly cleanedTo: number;
+  readonly cleanedRecords: number;
+  /** When compaction first saw the tombstones below an offset; both ascend. */
+  readonly seen: readonly (readonly [offset: number, at: number])[];
+  /** Bytes of the batches below an offset, for `retention.bytes`. */
+  readonly sizedTo: number;
+  readonly sizedBytes: number;
 }
+
+export const NEW_BOUNDS: StoredBounds = { start: 0, end: 0, cleanedTo: 0, cleanedRecords: 0, seen: [], sizedTo: 0, sizedBytes: 0 };
 
 /** One partition in memory. Readers see [start, end); `appended` runs ahead of `end` while a write is on its way to the disk. */
 export class Partition {
   readonly topic: string;
   readonly topicId: number;
   readonly partition: number;
+  readonly config: TopicConfig;
   readonly waiters = new Waiters();
+  /** As last stored, but for `start` and `end`, which live below. */
+  stored: StoredBounds;
   start: number;
   end: number;
   appended: number;
-  cleanedTo: number;
+  /** The topic is gone: whoever still holds this must write nothing more. */
+  deleted = false;
 
-  constructor(topic: string, topicId: number, partition: number, bounds: StoredBounds) {
+  constructor(topic: string, topicId: number, partition: number, config: TopicConfig, bounds: StoredBounds) {
     this.topic = topic;
     this.topicId = topicId;
     this.partition = partition;
+    this.config = config;
+    this.stored = bounds;
     this.start = bounds.start;
     this.end = bounds.end;
     this.appended = bounds.end;
-    this.cleanedTo = bounds.cleanedTo;
+  }
+
+  /** Takes over what the database really holds. */
+  reload(bounds: StoredBounds): void {
+    this.stored = bounds;
+    this.start = bounds.start;
+    this.end = bounds.end;
+    this.appended = bounds.end;
   }
 
   get range(): OffsetRange {
     return { start: this.start, end: this.end };
-  }
-
-  bounds(): StoredBounds {
-    return { start: this.start, end: this.end, cleanedTo: this.cleanedTo };
   }
 
   /** Keys of the batches that hold offsets in [from, to). */
@@ -52,7 +69,7 @@ export class Partition {
     const gap = position < start ? start - position : position - end;
     const text =
       position < start
-        ? `${gap} ${gap === 1 ? "record" : "records"} of ${topic}-${partition} from position ${position} on ${gap === 1 ? "is" : "are"} gone: the log begins at ${start} (retention).`
+        ? `Position ${position} of ${topic}-${partition} is gone: the log begins at ${start}, so that ${gap} ${gap === 1 ? "offset was" : "offsets were"} deleted by retention before being read.`
         : `Position ${position} of ${topic}-${partition} is ${gap} past the end of the log, ${end}.`;
     throw new KeyfoldError("offset-out-of-range", text, { details: { topic, partition, position, start, end, gap } });
   }
