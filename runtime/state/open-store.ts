@@ -2,10 +2,16 @@ import { join } from "node:path";
 import { ValueCodec } from "./codec.ts";
 import { MemoryEngine } from "./engines/memory.ts";
 import { RocksEngine } from "./engines/rocksdb.ts";
+import { inspectRocks } from "./format.ts";
 import type { IteratorRegistry } from "./iterators.ts";
+import { BoundedStore } from "./layers/bounded.ts";
 import { CachingStore } from "./layers/caching.ts";
 import { ChangeLoggingStore } from "./layers/change-logging.ts";
+import { FreezingStore } from "./layers/freezing.ts";
 import type { StoreLayer } from "./layers/layer.ts";
+import { MeteredStore } from "./layers/metered.ts";
+import type { StoreMetrics } from "./metrics.ts";
+import { openEngine, type StoreNotice } from "./open-engine.ts";
 import type { RecordCache } from "./record-cache.ts";
 import type { StateStore, StoreSpec, TaskStore } from "./store.ts";
 
@@ -23,20 +29,44 @@ export interface OpenStoreOptions {
   readonly now: () => number;
   /** The changelog's `delete.retention.ms`: a store left alone for longer is restored from nothing, tombstones being gone. */
   readonly deleteRetentionMs: number;
+  /** Gets counted into; without it nothing is counted. */
+  readonly metrics?: StoreMetrics;
   /** Counts open iterators of all stores of a worker. */
   readonly iterators?: IteratorRegistry;
   /** Deep-freeze values given out and taken in (dev). */
   readonly freeze?: boolean;
+  /** Told when a store was set aside as corrupt or emptied for its age. */
+  readonly onNotice?: (notice: StoreNotice) => void;
 }
 
-/** Opens a store with all its layers. */
+/** Where a store lives inside its task's directory. */
+export function storeDirectory(taskDir: string, store: string): string {
+  return join(taskDir, "rocksdb", store);
+}
+
+/**
+ * Opens a store with all its layers: `freezing (dev) → metered → caching | bounded (lru) → change-logging → engine`.
+ * Throws `store-locked` (try again) while another process holds it, `format-newer` when a newer keyfold wrote it.
+ */
 export async function openStore<V = unknown>(spec: StoreSpec, options: OpenStoreOptions): Promise<TaskStore<V>> {
-  const { task, cache, now } = options;
-  const engine = createEngine(spec, options);
-  await engine.open({ dir: join(options.dir, "rocksdb", spec.name), store: spec.name, task, memoryBytes: options.memoryBytes });
-  const codec = new ValueCodec(spec, { task, maxBytes: options.stateMaxBytes, freeze: options.freeze ?? false });
+  const { task, cache, now, metrics, freeze = false } = options;
+  const engine = await openEngine(
+    { dir: storeDirectory(options.dir, spec.name), store: spec.name, task, memoryBytes: options.memoryBytes },
+    {
+      create: () => createEngine(spec, options),
+      ...(spec.engine.kind === "rocksdb" ? { inspect: inspectRocks } : {}),
+      now,
+      deleteRetentionMs: spec.logged ? options.deleteRetentionMs : undefined,
+      onNotice: options.onNotice ?? (() => undefined),
+    },
+  );
+  const codec = new ValueCodec(spec, { task, maxBytes: options.stateMaxBytes, freeze });
   let store: StoreLayer<V> = new ChangeLoggingStore<V>(spec, engine, codec, cache, now);
-  if (spec.cached && cache.maxBytes > 0 && spec.engine.kind !== "lru") store = new CachingStore(store, cache);
+  // The cache would hide from an lru store which of its entries are in use.
+  if (spec.engine.kind === "lru") store = new BoundedStore(store, spec.engine.maxEntries);
+  else if (spec.cached && cache.maxBytes > 0) store = new CachingStore(store, cache, metrics);
+  if (metrics !== undefined) store = new MeteredStore(store, metrics);
+  if (freeze) store = new FreezingStore(store);
   return store;
 }
 

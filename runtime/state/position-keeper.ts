@@ -29,8 +29,10 @@ export class PositionKeeper {
     return this.#current?.offset ?? 0;
   }
 
+  /** `offset` undefined: the changelog got nothing from this store, so that the position is still where it was, and true now. */
   write(writes: readonly StoreWrite[], offset: number | undefined): void {
-    const position = offset === undefined ? undefined : { offset, at: this.#now() };
+    const reached = offset ?? this.#current?.offset;
+    const position = reached === undefined ? undefined : { offset: reached, at: this.#now() };
     const due = position !== undefined && position.at - (this.#stored?.at ?? 0) >= REFRESH_MS;
     if (writes.length > 0 || due) {
       this.#engine.write(writes, position);

@@ -144,7 +144,11 @@ export class RocksEngine implements StateStore {
     this.#db = undefined;
     // A native iterator must not outlive its database.
     for (const iterator of this.#own) iterator.close();
-    await db.close();
+    try {
+      await db.close();
+    } catch (thrown) {
+      throw this.#error(thrown, "closing");
+    }
   }
 
   #mustBeOpen(): RocksLevel {

@@ -2,6 +2,7 @@ import { KeyfoldError } from "../../errors.ts";
 import type { RecordBatch } from "../../log/record-batch.ts";
 import { estimateBytes } from "../estimate.ts";
 import { mergeOver } from "../merge.ts";
+import type { StoreMetrics } from "../metrics.ts";
 import { CacheEntry, type CacheOwner, ENTRY_OVERHEAD, type RecordCache } from "../record-cache.ts";
 import { compareUtf8, prefixEnd, SortedKeys } from "../sorted-keys.ts";
 import type { FlushListener, Stamped, StorePosition, StoreSpec } from "../store.ts";
@@ -19,6 +20,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   readonly cached = true;
   readonly #inner: StoreLayer<V>;
   readonly #cache: RecordCache;
+  readonly #metrics: StoreMetrics | undefined;
   readonly #entries = new Map<string, CacheEntry>();
   /** In the order in which they turned dirty. */
   #dirty: CacheEntry[] = [];
@@ -28,7 +30,8 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   #listener: FlushListener<V> | undefined;
   #changed: ChangeListener<V> | undefined;
 
-  constructor(inner: StoreLayer<V>, cache: RecordCache) {
+  constructor(inner: StoreLayer<V>, cache: RecordCache, metrics?: StoreMetrics) {
+    this.#metrics = metrics;
     this.spec = inner.spec;
     this.#inner = inner;
     this.#cache = cache;
@@ -45,6 +48,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
       return entry.current as Stamped<V> | undefined;
     }
     if (this.#ahead.size > 0 && this.#ahead.has(key)) return this.#ahead.get(key) as Stamped<V> | undefined;
+    if (this.#metrics !== undefined) this.#metrics.misses++;
     const found = this.#inner.get(key);
     this.#addClean(key, found);
     this.#cache.shrink();
@@ -70,6 +74,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     const missing = new Set<string>();
     for (const key of keys) if (!this.#entries.has(key)) missing.add(key);
     if (missing.size === 0) return;
+    if (this.#metrics !== undefined) this.#metrics.prefetched += missing.size;
     let room = this.#cache.room * PREFETCH_SHARE;
     this.#inner.readMany([...missing], (key, entry) => {
       if (room > 0) room -= this.#addClean(key, entry);
@@ -86,6 +91,10 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
       else take(key, entry.current as Stamped<V> | undefined);
     }
     this.#inner.readMany(below, take);
+  }
+
+  keys(): Iterable<string> {
+    return this.#inner.keys();
   }
 
   range(from?: string, to?: string, options: { reverse?: boolean } = {}): IterableIterator<[string, Stamped<V>]> {

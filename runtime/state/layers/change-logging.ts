@@ -10,7 +10,6 @@ import { StagedWrites } from "../staged-writes.ts";
 import type { Stamped, StateStore, StorePosition, StoreSpec, StoreWrite } from "../store.ts";
 import type { ChangeListener, StoreLayer } from "./layer.ts";
 
-/** One range tombstone of RocksDB cannot be open-ended: nothing sorts above this but what is not UTF-8. */
 const ILL_FORMED = /\p{Surrogate}/u;
 
 /**
@@ -33,6 +32,7 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   #staged = new StagedWrites();
   #sealed = new StagedWrites();
   #accounted = 0;
+  #closed = false;
   /** What prefetch() read for the batch under way; only used where there is no cache above. */
   readonly #ahead = new Map<string, Uint8Array | undefined>();
   #changed: ChangeListener<V> | undefined;
@@ -95,7 +95,7 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
     const compare = reverse ? (a: string, b: string) => compareUtf8(b, a) : compareUtf8;
     let rows = mapEntries(stored, ([key, value]): [string, Uint8Array] => [toText(key), value]);
     for (const staged of [this.#sealed, this.#staged]) {
-      if (staged.drops.length > 0) rows = mapEntries(rows, copyOfCovers(staged));
+      if (staged.drops.length > 0) rows = mapEntries(rows, notCovered(staged));
       const over = staged.range(from, to, reverse).map(([key, write]) => [key, write.value] as const);
       rows = mergeOver(over, rows, compare);
     }
@@ -110,6 +110,10 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
     if (compareUtf8(from, to) >= 0) return;
     this.#ahead.clear();
     this.#staged.drop(from, to);
+  }
+
+  *keys(): Iterable<string> {
+    for (const [key] of this.#engine.range(undefined, undefined)) yield toText(key);
   }
 
   approximateEntries(): number {
@@ -186,9 +190,14 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   }
 
   async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
     this.rollback();
-    this.#positions.settle();
-    await this.#engine.close();
+    try {
+      this.#positions.settle();
+    } finally {
+      await this.#engine.close();
+    }
   }
 
   #stage(key: string, write: StoreWrite, timestamp: number): void {
@@ -264,7 +273,7 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
 }
 
 /** Leaves out what the drops of this moment cover. */
-function copyOfCovers(staged: StagedWrites): (row: [string, Uint8Array]) => [string, Uint8Array] | undefined {
+function notCovered(staged: StagedWrites): (row: [string, Uint8Array]) => [string, Uint8Array] | undefined {
   const drops = [...staged.drops];
   return (row) => (drops.some(({ from, to }) => compareUtf8(row[0], from) >= 0 && compareUtf8(row[0], to) < 0) ? undefined : row);
 }

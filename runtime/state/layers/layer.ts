@@ -10,4 +10,6 @@ export interface StoreLayer<V = unknown> extends TaskStore<V> {
    * left out: the get() that really needs it tells of it.
    */
   readMany(keys: readonly string[], take: (key: string, entry: Stamped<V> | undefined) => void): void;
+  /** Keys that are in the engine. */
+  keys(): Iterable<string>;
 }

@@ -1,0 +1,89 @@
+import { fastBuffer } from "../../log/fast-buffer.ts";
+import type { RecordBatch } from "../../log/record-batch.ts";
+import { compareUtf8 } from "../sorted-keys.ts";
+import type { Stamped } from "../store.ts";
+import { ForwardingStore } from "./forwarding.ts";
+import type { ChangeListener, StoreLayer } from "./layer.ts";
+
+/**
+ * The `lru` store: at most `maxEntries`, where getting and putting are uses. An entry that has to go gets a tombstone in
+ * the changelog before the record that drives it out, so that a restored store holds the same entries; nothing is emitted
+ * for it. Gets are not logged: after a restore entries are as recent as their last put, as in Kafka Streams.
+ */
+export class BoundedStore<V> extends ForwardingStore<V> {
+  readonly #maxEntries: number;
+  /** Keys from the longest unused to the last used. */
+  #recent = new Set<string>();
+  #changed: ChangeListener<V> | undefined;
+
+  constructor(inner: StoreLayer<V>, maxEntries: number) {
+    super(inner);
+    this.#maxEntries = maxEntries;
+  }
+
+  override get(key: string): Stamped<V> | undefined {
+    const found = this.inner.get(key);
+    if (found !== undefined) this.#touch(key);
+    return found;
+  }
+
+  override put(key: string, value: V, timestamp: number): void {
+    if (value === null || value === undefined) {
+      this.delete(key, timestamp);
+      return;
+    }
+    this.#touch(key);
+    while (this.#recent.size > this.#maxEntries) {
+      const oldest = this.#recent.values().next().value as string;
+      this.#recent.delete(oldest);
+      this.inner.delete(oldest, timestamp);
+    }
+    this.inner.put(key, value, timestamp);
+    this.#changed?.(key, value, timestamp);
+  }
+
+  override delete(key: string, timestamp: number): void {
+    this.#recent.delete(key);
+    this.inner.delete(key, timestamp);
+    this.#changed?.(key, undefined, timestamp);
+  }
+
+  override onChange(listener: ChangeListener<V> | undefined): void {
+    this.#changed = listener;
+  }
+
+  override dropRange(from: string, to: string): void {
+    for (const key of this.#recent) if (compareUtf8(key, from) >= 0 && compareUtf8(key, to) < 0) this.#recent.delete(key);
+    this.inner.dropRange(from, to);
+  }
+
+  override approximateEntries(): number {
+    return this.#recent.size;
+  }
+
+  override rollback(): void {
+    this.inner.rollback();
+    const present = new Set(this.inner.keys());
+    // What was evicted since the last commit is back, as the longest unused.
+    const back = [...present].filter((key) => !this.#recent.has(key));
+    this.#recent = new Set([...back, ...[...this.#recent].filter((key) => present.has(key))]);
+  }
+
+  override restore(batch: RecordBatch, next: number): number {
+    const applied = this.inner.restore(batch, next);
+    const buffer = fastBuffer(batch.buffer);
+    for (let i = 0; i < batch.length; i++) {
+      const start = batch.keyStart[i] as number;
+      if (start < 0) continue;
+      const key = buffer.utf8Slice(start, batch.keyEnd[i] as number);
+      if ((batch.valueStart[i] as number) < 0) this.#recent.delete(key);
+      else this.#touch(key);
+    }
+    return applied;
+  }
+
+  #touch(key: string): void {
+    this.#recent.delete(key);
+    this.#recent.add(key);
+  }
+}
