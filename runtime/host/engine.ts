@@ -165,6 +165,7 @@ export class Engine {
       case "task": {
         if (message.error !== undefined) this.#failed(message.function, KeyfoldError.fromWire(message.error));
         else this.#functions.get(message.function)?.task(message.task, message.state);
+        if (message.state === "RUNNING") this.#invoker.rewatch(message.function, message.partition);
         return;
       }
       case "restore":

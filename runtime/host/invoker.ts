@@ -6,7 +6,8 @@ interface Waiting {
   readonly resolve: (json: string) => void;
   readonly reject: (error: KeyfoldError) => void;
   readonly deadline: number;
-  readonly where: string;
+  readonly call: Invocation;
+  readonly position: Position;
 }
 
 export interface Invocation {
@@ -74,14 +75,22 @@ export class Invoker {
 
   close(): void {
     clearInterval(this.#sweep);
-    for (const { reject, where } of this.#waiting.values()) reject(new KeyfoldError("not-ready", `the host stops; the event is at ${where}`, { remedy: "retry" }));
+    for (const waiting of this.#waiting.values()) waiting.reject(new KeyfoldError("not-ready", `the host stops; the event is at ${where(waiting)}`, { remedy: "retry" }));
     this.#waiting.clear();
   }
 
   #watch(call: Invocation, position: Position, resolve: (json: string) => void, reject: (error: KeyfoldError) => void): void {
     const id = this.#next++;
-    const { partition, offset } = position;
-    this.#waiting.set(id, { resolve, reject, deadline: performance.now() + this.#maxWaitMs, where: `${call.topic}[${partition}] offset ${offset}` });
+    this.#waiting.set(id, { resolve, reject, deadline: performance.now() + this.#maxWaitMs, call, position });
+    this.#order(id, call, position);
+  }
+
+  /** A task runs again, in another worker: what is still waited for is told to it anew. */
+  rewatch(fn: string, partition: number): void {
+    for (const [id, { call, position }] of this.#waiting) if (call.function === fn && position.partition === partition) this.#order(id, call, position);
+  }
+
+  #order(id: number, call: Invocation, { partition, offset }: Position): void {
     const lane = `${call.function}/${call.wait}/${partition}`;
     let order = this.#orders.get(lane);
     if (order === undefined) {
@@ -101,11 +110,15 @@ export class Invoker {
 
   #expire(): void {
     const now = performance.now();
-    for (const [id, { deadline, reject, where }] of this.#waiting) {
+    for (const [id, waiting] of this.#waiting) {
       // In order of arrival: the first that may wait on ends the sweep.
-      if (deadline > now) return;
+      if (waiting.deadline > now) return;
       this.#waiting.delete(id);
-      reject(new KeyfoldError("timeout", `no state after ${this.#maxWaitMs} ms (limits: wait.max.ms); the event was accepted at ${where} and will be processed`, { remedy: "retry" }));
+      waiting.reject(new KeyfoldError("timeout", `no state after ${this.#maxWaitMs} ms (limits: wait.max.ms); the event was accepted at ${where(waiting)} and will be processed`, { remedy: "retry" }));
     }
   }
+}
+
+function where({ call, position }: Waiting): string {
+  return `${call.topic}[${position.partition}] offset ${position.offset}`;
 }

@@ -29,8 +29,6 @@ export class TaskInput {
   fetchPosition = 0;
   /** Log end offset, as last seen. */
   end = 0;
-  /** Grows when loaded records were thrown away: answers to older fetches are stale. */
-  generation = 0;
   /** Wall-clock ms since when it has had nothing, for `max.task.idle.ms`. */
   idleSince = 0;
   readonly queue: Loaded[] = [];
@@ -63,6 +61,5 @@ export class TaskInput {
     this.queue.length = 0;
     this.position = position;
     this.fetchPosition = position;
-    this.generation++;
   }
 }

@@ -271,12 +271,12 @@ export class AssignedTask {
 
   #failed(error: KeyfoldError): void {
     this.#state = "FAILED";
-    this.#o.notify({ kind: "task", function: this.assignment.function, task: this.id, index: this.assignment.index, state: "FAILED", error: error.toWire() });
+    this.#o.notify({ kind: "task", function: this.assignment.function, task: this.id, partition: this.assignment.partition, state: "FAILED", error: error.toWire() });
   }
 
   #tell(state: TaskState): void {
     this.#state = state;
-    this.#o.notify({ kind: "task", function: this.assignment.function, task: this.id, index: this.assignment.index, state });
+    this.#o.notify({ kind: "task", function: this.assignment.function, task: this.id, partition: this.assignment.partition, state });
   }
 
   #logger(): TaskLogger {

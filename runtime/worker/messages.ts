@@ -69,7 +69,7 @@ export type FromWorker =
   | { readonly kind: "answer"; readonly request: number; readonly value?: unknown; readonly error?: ErrorWire }
   /** JSON texts of answered invokes, or problems. */
   | { readonly kind: "watched"; readonly ids: readonly number[]; readonly bodies: readonly (string | ErrorWire)[] }
-  | { readonly kind: "task"; readonly function: string; readonly task: string; readonly index: number; readonly state: TaskState; readonly error?: ErrorWire }
+  | { readonly kind: "task"; readonly function: string; readonly task: string; readonly partition: number; readonly state: TaskState; readonly error?: ErrorWire }
   | { readonly kind: "restore"; readonly event: RestoreEvent }
   | { readonly kind: "changed"; readonly function: string; readonly keys: readonly string[]; readonly bodies: readonly string[] }
   | { readonly kind: "read"; readonly request: number; readonly function: string; readonly query: Query }

@@ -142,7 +142,7 @@ export class StreamThread {
     for (const assignment of tasks) {
       const error = failed.get(assignment.function);
       if (error !== undefined) {
-        this.#port.send({ kind: "task", function: assignment.function, task: `${assignment.subtopology}_${assignment.partition}`, index: assignment.index, state: "FAILED", error: error.toWire() });
+        this.#port.send({ kind: "task", function: assignment.function, task: `${assignment.subtopology}_${assignment.partition}`, partition: assignment.partition, state: "FAILED", error: error.toWire() });
         continue;
       }
       const task = new AssignedTask(assignment, {

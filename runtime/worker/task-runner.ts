@@ -38,8 +38,8 @@ export interface RunnerOptions {
 export class TaskRunner {
   readonly task: Task;
   readonly #o: RunnerOptions;
-  readonly #fetching = new Set<TaskInput>();
-  readonly #abort = new AbortController();
+  /** Fetches under way, with what ends them: a rollback must not wait for a long poll. */
+  readonly #fetching = new Map<TaskInput, AbortController>();
   #busy = false;
   #closed = false;
   #lastCommit = performance.now();
@@ -121,7 +121,7 @@ export class TaskRunner {
   async stop(clean: boolean): Promise<void> {
     if (clean) await this.quiesce();
     this.#closed = true;
-    this.#abort.abort();
+    this.#abortFetches();
     while (this.#busy) await this.#idle();
   }
 
@@ -204,7 +204,13 @@ export class TaskRunner {
 
   #rollback(): void {
     for (const { watch, input, offset } of this.#uncommitted.splice(0)) input.watches.set(offset, watch);
+    this.#abortFetches();
     this.task.rollback();
+  }
+
+  #abortFetches(): void {
+    for (const abort of this.#fetching.values()) abort.abort();
+    this.#fetching.clear();
   }
 
   /** The log or the disk said no: back to the last commit, and once more after a pause; or for good. */
@@ -227,26 +233,24 @@ export class TaskRunner {
   #pump(): void {
     for (const input of this.task.inputs) {
       if (input.queue.length >= AHEAD || this.#fetching.has(input)) continue;
-      this.#fetching.add(input);
-      void this.#fetch(input);
+      const abort = new AbortController();
+      this.#fetching.set(input, abort);
+      void this.#fetch(input, abort);
     }
   }
 
-  async #fetch(input: TaskInput): Promise<void> {
-    const { generation } = input;
+  async #fetch(input: TaskInput, abort: AbortController): Promise<void> {
     const position = input.fetchPosition;
     try {
-      const fetched = await this.#o.log.fetch({
-        topic: input.topic, partition: input.partition, position, maxBytes: this.#o.fetchMaxBytes, maxWaitMs: 10_000, signal: this.#abort.signal,
-      });
+      const { topic, partition } = input;
+      const fetched = await this.#o.log.fetch({ topic, partition, position, maxBytes: this.#o.fetchMaxBytes, maxWaitMs: 10_000, signal: abort.signal });
+      if (abort.signal.aborted) return;
       this.#fetching.delete(input);
-      if (this.#closed || generation !== input.generation) return;
       input.end = fetched.end;
       if (fetched.next > position) this.task.load(input, decodeBatches(fetched.data, { from: position }), fetched.next);
-      else if (fetched.next === position && input.queue.length === 0) this.#pump();
     } catch (thrown) {
+      if (abort.signal.aborted) return;
       this.#fetching.delete(input);
-      if (this.#closed || generation !== input.generation) return;
       const error = KeyfoldError.from(thrown, "log-unavailable", "retry");
       await this.#exclusive(() => this.#broken(error));
     } finally {
