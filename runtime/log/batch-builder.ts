@@ -2,7 +2,7 @@ import { decodeBatches } from "./batch-decoder.ts";
 import { AT, fillCrc, HEADER_BYTES, NO_TIMESTAMP, readInt64, writeHeader } from "./batch-header.ts";
 import { type FastBuffer, fastBuffer } from "./fast-buffer.ts";
 import type { Headers } from "./record-batch.ts";
-import { encodeRecord, NO_HEADERS, recordSize } from "./record-encoder.ts";
+import { encodeRecord, MAX_TIMESTAMP_DELTA, NO_HEADERS, recordSize } from "./record-encoder.ts";
 
 const MARK_FACTOR = 2 ** 31;
 
@@ -51,7 +51,7 @@ export class BatchBuilder {
 
   /** Adds a record. `timestamp` is epoch ms, or `NO_TIMESTAMP` (-1) for the time at which the log takes it. */
   append(key: string | Uint8Array | null, value: Uint8Array | null, timestamp: number, headers?: Headers | null): void {
-    if (!this.#open || this.#at - this.#start >= this.#maxBatchBytes || (timestamp === NO_TIMESTAMP) !== (this.#baseTimestamp === NO_TIMESTAMP)) this.#openBatch(timestamp);
+    if (!this.#fits(timestamp)) this.#openBatch(timestamp);
     const all = headers ?? NO_HEADERS;
     // A string's length is its byte count while it is ASCII; when it turns out not to be, the record is written again.
     if (!this.#write(key, key === null ? -1 : key.length, value, timestamp, all)) this.#write(key, Buffer.byteLength(key as string), value, timestamp, all);
@@ -108,6 +108,11 @@ export class BatchBuilder {
     this.#baseTimestamp = this.#maxTimestamp = NO_TIMESTAMP;
     this.#open = false;
     this.#starts.length = this.#bases.length = 0;
+  }
+
+  #fits(timestamp: number): boolean {
+    if (!this.#open || this.#at - this.#start >= this.#maxBatchBytes) return false;
+    return (timestamp === NO_TIMESTAMP) === (this.#baseTimestamp === NO_TIMESTAMP) && Math.abs(timestamp - this.#baseTimestamp) <= MAX_TIMESTAMP_DELTA;
   }
 
   #openBatch(timestamp: number): void {

@@ -3,6 +3,8 @@ import type { Headers } from "./record-batch.ts";
 import { varintSize, writeVarint } from "./varint.ts";
 
 export const NO_HEADERS: Headers = [];
+/** Timestamps farther apart go into different batches: a zigzag delta must stay exact in a double. */
+export const MAX_TIMESTAMP_DELTA = 2 ** 51;
 
 /** Bytes of a record after its length field. */
 export function recordSize(timestampDelta: number, offsetDelta: number, keyLength: number, valueLength: number, headers: Headers): number {
