@@ -7,6 +7,9 @@ export const json: Codec = {
   decode(bytes) {
     return JSON.parse(Buffer.isBuffer(bytes) ? bytes.toString() : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
   },
+  decodeRange(buffer, start, end) {
+    return JSON.parse(buffer.toString("utf8", start, end));
+  },
   encode(value) {
     const text = JSON.stringify(value);
     if (text === undefined) throw new TypeError(`json: a ${typeof value} has no JSON form`);
@@ -15,7 +18,7 @@ export const json: Codec = {
 };
 
 /** MessagePack, with Date, Map, Set, bigint, Buffer and typed arrays kept as they are. */
-export const msgpack: Codec = createMsgpack();
+export const msgpack: Codec = /* @__PURE__ */ createMsgpack();
 
 /** The bytes as they are, as a Buffer. Values to send are Uint8Arrays or strings (UTF-8). */
 export const bytes: Codec = {
