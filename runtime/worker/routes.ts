@@ -1,15 +1,8 @@
+import type { StateEntry, StateView } from "../define/routes.ts";
 import { KeyfoldError } from "../errors.ts";
 import type { RouteRequest, RouteResponse } from "../host/api.ts";
 import type { LoadedFunction } from "./functions.ts";
 import type { Query } from "./messages.ts";
-
-/** A read-only view of the function's own state, over all partitions and hosts: `c.env.state` in a function's routes. */
-export interface StateView {
-  /** The entry of a key, or undefined. */
-  get(key: string): Promise<{ key: string; value: unknown; timestamp: number } | undefined>;
-  /** Entries in key order; `limit` defaults to 100. */
-  list(options?: { prefix?: string; from?: string; to?: string; limit?: number }): Promise<{ key: string; value: unknown; timestamp: number }[]>;
-}
 
 /** Runs a function's own Hono app on one request. */
 export async function runRoute(fn: LoadedFunction, route: RouteRequest, read: (query: Query) => Promise<unknown>): Promise<RouteResponse> {
@@ -17,11 +10,11 @@ export async function runRoute(fn: LoadedFunction, route: RouteRequest, read: (q
   const state: StateView = {
     async get(key) {
       const text = (await read({ kind: "get", key, query: {} })) as string | undefined;
-      return text === undefined ? undefined : (JSON.parse(text) as { key: string; value: unknown; timestamp: number });
+      return text === undefined ? undefined : (JSON.parse(text) as StateEntry<unknown>);
     },
     async list(options = {}) {
       const items = (await read({ kind: "list", query: { limit: 100, ...options } })) as string[];
-      return items.map((item) => JSON.parse(item) as { key: string; value: unknown; timestamp: number });
+      return items.map((item) => JSON.parse(item) as StateEntry<unknown>);
     },
   };
   const request = new Request(`http://function${route.path.startsWith("/") ? "" : "/"}${route.path}`, {
