@@ -50,6 +50,13 @@ test("someone who appends without pause does not keep the event loop", async (t)
   await log.close();
 });
 
+test("what the kernel has is forced to the disk in the background", async (t) => {
+  const log = await openEmbeddedLog({ dir: await tempDir(t), flush: "os", syncIntervalMs: 1 });
+  await log.ensureTopic({ name: "t", partitions: 1 });
+  while (log.metrics().syncs < 3) await log.append([outBatch("t", 0, [["k", "v"]])]);
+  await log.close();
+});
+
 test("a producer that was superseded is fenced", async (t) => {
   const log = await openEmbeddedLog({ dir: await tempDir(t), flush: "os" });
   await log.ensureTopic({ name: "t", partitions: 1 });

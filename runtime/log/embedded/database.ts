@@ -100,7 +100,8 @@ export class Database {
   async #release(): Promise<void> {
     const db = this.#db;
     this.#db = undefined;
-    await db?.close();
+    // After a failed write Close() reports that error again, having let go of files and lock all the same. What was acknowledged is in the WAL.
+    await db?.close().catch(() => undefined);
   }
 
   #live(): RocksLevel {
