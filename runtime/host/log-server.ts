@@ -1,6 +1,6 @@
 import { KeyfoldError } from "../errors.ts";
 import type { Log } from "../log/log.ts";
-import type { FromWorker, LogCall, ToWorker } from "../worker/messages.ts";
+import type { FromWorker, LogCall, ToWorker, WatchedAnswers } from "../worker/messages.ts";
 import type { BatchingPort } from "../worker/port.ts";
 import { transferable } from "../worker/requests.ts";
 
@@ -10,14 +10,14 @@ export class LogServer {
   readonly #port: BatchingPort<ToWorker, FromWorker>;
   /** Resolves when no append of ours to the partition is between its write and the news of its offsets. */
   readonly #settled: (topic: string, partition: number) => Promise<void> | undefined;
-  readonly #onCommit: (() => void) | undefined;
+  readonly #answers: (answers: WatchedAnswers) => void;
   readonly #fetches = new Map<number, AbortController>();
 
-  constructor(log: Log, port: BatchingPort<ToWorker, FromWorker>, settled: (topic: string, partition: number) => Promise<void> | undefined, onCommit?: () => void) {
+  constructor(log: Log, port: BatchingPort<ToWorker, FromWorker>, settled: (topic: string, partition: number) => Promise<void> | undefined, answers: (answers: WatchedAnswers) => void) {
     this.#log = log;
     this.#port = port;
     this.#settled = settled;
-    this.#onCommit = onCommit;
+    this.#answers = answers;
   }
 
   serve(request: number, call: LogCall): void {
@@ -54,7 +54,7 @@ export class LogServer {
         return this.#reply(request, await this.#log.append(call.batches));
       case "commit": {
         const bases = await this.#log.commit(call.commit);
-        this.#onCommit?.();
+        if (call.answers !== undefined) this.#answers(call.answers);
         return this.#reply(request, bases);
       }
       case "offsets":

@@ -34,7 +34,7 @@ export class WorkerSlot {
     this.#worker = new Worker(new URL(`../worker/entry.${extension}`, import.meta.url), {
       name: `keyfold-worker-${data.id}`,
       workerData: { ...data, cells: this.#cells.buffer } satisfies WorkerData,
-      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(data.limits["worker.heap.max.bytes"] / 2 ** 20), maxYoungGenerationSizeMb: 16 },
+      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(data.limits["worker.heap.max.bytes"] / 2 ** 20), maxYoungGenerationSizeMb: 32 },
     });
     this.#port = new BatchingPort(this.#worker, (message) => {
       if (this.#ended) return;
@@ -43,7 +43,7 @@ export class WorkerSlot {
       else if (message.kind === "answer") this.#requests.answered(message.request, message.value, message.error);
       else receive(message);
     });
-    this.#server = new LogServer(log, this.#port, settled);
+    this.#server = new LogServer(log, this.#port, settled, (answers) => receive({ kind: "watched", ...answers }));
     const end = (error: KeyfoldError): void => {
       if (this.#ended) return;
       this.#ended = true;

@@ -246,8 +246,7 @@ export class Task {
     }
     let result: void | Promise<void>;
     try {
-      const bytes = valueBytes(batch, i);
-      const value = bytes === null ? null : this.#decode(input.source.codec, bytes);
+      const value = this.#decode(input.source.codec, batch, i);
       const time = input.source.timestamp === undefined ? record.timestamp : this.#extract(input, key, value, record);
       if (!(time >= 0)) {
         this.metrics.drop("bad-timestamp");
@@ -271,9 +270,12 @@ export class Task {
     return true;
   }
 
-  #decode(codec: Codec, bytes: Uint8Array): unknown {
+  #decode(codec: Codec, batch: RecordBatch, i: number): unknown {
+    const start = batch.valueStart[i] ?? -1;
+    if (start < 0) return null;
+    const end = batch.valueEnd[i] ?? start;
     try {
-      return codec.decode(bytes);
+      return codec.decodeRange === undefined ? codec.decode(batch.buffer.subarray(start, end)) : codec.decodeRange(batch.buffer, start, end);
     } catch (cause) {
       throw new RecordFailure("record-undecodable", cause, true);
     }

@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { ErrorPolicy } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
-import type { Log, TopicPartition } from "../log/log.ts";
+import type { CommitRequest, Log, TopicPartition } from "../log/log.ts";
 import { openStore } from "../state/open-store.ts";
 import type { RecordCache } from "../state/record-cache.ts";
 import type { TaskStore } from "../state/store.ts";
@@ -31,6 +31,7 @@ export interface AssignedTaskOptions {
   /** Bytes of RocksDB memory for each store. */
   readonly storeMemoryBytes: number;
   readonly wake: () => void;
+  readonly commit: (request: CommitRequest, answers: readonly Answer[]) => Promise<number[]>;
   readonly answer: (answers: readonly Answer[]) => void;
   readonly notify: (message: FromWorker) => void;
 }
@@ -162,6 +163,7 @@ export class AssignedTask {
     this.runner = new TaskRunner({
       task,
       log: this.#o.log,
+      commit: this.#o.commit,
       commitIntervalMs: this.#loaded.settings["commit.interval.ms"] ?? data.engine["commit.interval.ms"],
       fetchMaxBytes: data.engine["fetch.max.bytes"],
       reducerTimeoutMs: data.limits["reducer.timeout.ms"],

@@ -68,17 +68,23 @@ export type FromWorker =
   | { readonly kind: "abort"; readonly request: number }
   | { readonly kind: "answer"; readonly request: number; readonly value?: unknown; readonly error?: ErrorWire }
   /** JSON texts of answered invokes, or problems. */
-  | { readonly kind: "watched"; readonly ids: readonly number[]; readonly bodies: readonly (string | ErrorWire)[] }
+  | ({ readonly kind: "watched" } & WatchedAnswers)
   | { readonly kind: "task"; readonly function: string; readonly task: string; readonly partition: number; readonly state: TaskState; readonly error?: ErrorWire }
   | { readonly kind: "restore"; readonly event: RestoreEvent }
   | { readonly kind: "changed"; readonly function: string; readonly keys: readonly string[]; readonly bodies: readonly string[] }
   | { readonly kind: "read"; readonly request: number; readonly function: string; readonly query: Query }
   | { readonly kind: "notice"; readonly level: "debug" | "info" | "warn" | "error"; readonly message: string; readonly fields: Record<string, unknown> };
 
+export interface WatchedAnswers {
+  readonly ids: readonly number[];
+  readonly bodies: readonly (string | ErrorWire)[];
+}
+
 export type LogCall =
   | { readonly op: "fetch"; readonly fetch: Omit<FetchRequest, "signal"> }
   | { readonly op: "append"; readonly batches: readonly OutBatch[] }
-  | { readonly op: "commit"; readonly commit: CommitRequest }
+  /** `answers` wait for this commit: given out as soon as the log has it, without another message. */
+  | { readonly op: "commit"; readonly commit: CommitRequest; readonly answers?: WatchedAnswers }
   | { readonly op: "offsets"; readonly partitions: readonly TopicPartition[] }
   | { readonly op: "committed"; readonly group: string; readonly partitions: readonly TopicPartition[] }
   | { readonly op: "ensureTopic"; readonly spec: TopicSpec }

@@ -1,7 +1,7 @@
 import { KeyfoldError } from "../errors.ts";
 import type { CommitRequest, Fetched, FetchRequest, Log, OffsetCommit, OffsetRange, OutBatch, TopicDescription, TopicPartition, TopicSpec } from "../log/log.ts";
 import type { Transferable } from "node:worker_threads";
-import type { LogCall } from "./messages.ts";
+import type { LogCall, WatchedAnswers } from "./messages.ts";
 import { type Requests, transferable } from "./requests.ts";
 
 /** The embedded log as a worker sees it: the same port, each call a message to the main thread, which owns the log. */
@@ -35,9 +35,9 @@ export class RemoteLog implements Log {
     return this.#ask({ op: "append", batches: owned }, transfer);
   }
 
-  commit(request: CommitRequest): Promise<number[]> {
+  commit(request: CommitRequest, answers?: WatchedAnswers): Promise<number[]> {
     const { owned, transfer } = handOver(request.batches);
-    return this.#ask({ op: "commit", commit: { ...request, batches: owned } }, transfer);
+    return this.#ask({ op: "commit", commit: { ...request, batches: owned }, ...(answers === undefined ? {} : { answers }) }, transfer);
   }
 
   offsets(partitions: readonly TopicPartition[]): Promise<OffsetRange[]> {

@@ -1,11 +1,10 @@
 import { KeyfoldError } from "../errors.ts";
-import type { Log } from "../log/log.ts";
 import { RecordCache } from "../state/record-cache.ts";
 import type { BatchingPort } from "./port.ts";
 import { Cells } from "./cells.ts";
 import { LoadedFunctions } from "./functions.ts";
 import { LiveFeed } from "./live.ts";
-import type { FromWorker, FunctionCode, TaskAssignment, ToWorker, WorkerData, WorkerStatus } from "./messages.ts";
+import type { FromWorker, FunctionCode, TaskAssignment, ToWorker, WatchedAnswers, WorkerData, WorkerStatus } from "./messages.ts";
 import { Queries } from "./queries.ts";
 import { RemoteLog } from "./remote-log.ts";
 import { Requests } from "./requests.ts";
@@ -21,7 +20,7 @@ export class StreamThread {
   readonly #data: WorkerData;
   readonly #port: BatchingPort<FromWorker, ToWorker>;
   readonly #requests = new Requests();
-  readonly #log: Log;
+  readonly #log: RemoteLog;
   readonly #cache: RecordCache;
   readonly #cells: Cells;
   readonly #functions: LoadedFunctions;
@@ -154,7 +153,8 @@ export class StreamThread {
         partitions: this.#partitions,
         storeMemoryBytes: this.#storeMemoryBytes,
         wake: this.wake,
-        answer: (answers) => this.#watched(answers),
+        commit: (request, answers) => this.#log.commit(request, answers.length === 0 ? undefined : watchedAnswers(answers)),
+        answer: (answers) => this.#port.send({ kind: "watched", ...watchedAnswers(answers) }),
         notify: (message) => this.#port.send(message),
       });
       this.#tasks.push(task);
@@ -181,10 +181,6 @@ export class StreamThread {
   #lost(ids: readonly number[]): void {
     const error = new KeyfoldError("not-ready", "the event was accepted, but its task was restarted before it could say the result; read the key", { remedy: "retry" }).toWire();
     this.#port.send({ kind: "watched", ids, bodies: ids.map(() => error) });
-  }
-
-  #watched(answers: readonly Answer[]): void {
-    this.#port.send({ kind: "watched", ids: answers.map(({ watch }) => watch.id), bodies: answers.map(({ body }) => (typeof body === "string" ? body : body.toWire())) });
   }
 
   #find(fn: string, partition: number, store: string): AssignedTask | undefined {
@@ -225,4 +221,8 @@ export class StreamThread {
       (thrown: unknown) => this.#port.send({ kind: "answer", request, error: KeyfoldError.from(thrown).toWire() }),
     );
   }
+}
+
+function watchedAnswers(answers: readonly Answer[]): WatchedAnswers {
+  return { ids: answers.map(({ watch }) => watch.id), bodies: answers.map(({ body }) => (typeof body === "string" ? body : body.toWire())) };
 }

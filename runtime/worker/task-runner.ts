@@ -1,5 +1,5 @@
 import { KeyfoldError } from "../errors.ts";
-import type { Log } from "../log/log.ts";
+import type { CommitRequest, Log } from "../log/log.ts";
 import { decodeBatches } from "../log/record-batch.ts";
 import type { TaskInput, Watch } from "../task/input.ts";
 import type { Task } from "../task/task.ts";
@@ -20,6 +20,8 @@ export interface Answer {
 export interface RunnerOptions {
   readonly task: Task;
   readonly log: Log;
+  /** Commits, and gives out what waits for it. */
+  readonly commit: (request: CommitRequest, answers: readonly Answer[]) => Promise<number[]>;
   readonly commitIntervalMs: number;
   readonly fetchMaxBytes: number;
   readonly reducerTimeoutMs: number;
@@ -151,12 +153,19 @@ export class TaskRunner {
     if (this.task.interrupt !== undefined) return;
     // A flush may have emitted to a topic not seen before.
     const late = this.task.collector.unresolved();
-    if (request !== undefined) this.task.applyCommit(await this.#o.log.commit(request));
+    const answers = this.#uncommitted;
+    if (request !== undefined) {
+      const bases = await this.#o.commit(request, answers);
+      this.#uncommitted = [];
+      this.task.applyCommit(bases);
+    } else if (answers.length > 0) {
+      this.#uncommitted = [];
+      this.#o.answer(answers);
+    }
     this.#lastCommit = performance.now();
     this.#backoff = 0;
     if (late.length > 0) this.task.commitSoon = true;
     if (request !== undefined) this.#o.committed();
-    if (this.#uncommitted.length > 0) this.#o.answer(this.#uncommitted.splice(0));
   }
 
   async #resolve(topic: string): Promise<void> {
