@@ -36,7 +36,8 @@ export async function keyfoldModule(): Promise<KeyfoldModule> {
       conditions: ["browser"],
       mainFields: ["module", "main"],
       external: PACKAGES.filter((other) => other !== name),
-      minifyWhitespace: true,
+      // Only of packages: it would take the marks of what may be left out from keyfold.
+      minifyWhitespace: name !== "keyfold",
       legalComments: "none",
       logLevel: "silent",
     });

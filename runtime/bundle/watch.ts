@@ -1,0 +1,122 @@
+import type { ResolvedConfig } from "../config/resolved.ts";
+import { KeyfoldError } from "../errors.ts";
+import { attempt, type BuildFailure, type BuildResult, type BuiltFunction } from "./build.ts";
+import { pruneBuilds } from "./build-dir.ts";
+import { Bundler } from "./bundler.ts";
+import { ChangeSource } from "./change-source.ts";
+import { type FunctionFile, type FunctionFiles, functionFiles } from "./function-files.ts";
+import { Stamps } from "./stamps.ts";
+
+export type WatchEvent =
+  /** A function was built again; `changed` of it says whether anything is different. `ms`: from the change's notice to the build on disk. */
+  | { readonly kind: "built"; readonly fn: BuiltFunction; readonly ms: number }
+  /** A function does not build; its last good build stays. */
+  | { readonly kind: "failed"; readonly failure: BuildFailure }
+  /** A function's file is gone, and its build with it. */
+  | { readonly kind: "removed"; readonly name: string }
+  /** The functions cannot be listed: the directory is missing, or the config has settings for a function that is not there. */
+  | { readonly kind: "problem"; readonly error: KeyfoldError };
+
+export interface Watcher {
+  /** What the first build, of everything, gave. */
+  readonly initial: BuildResult;
+  close(): Promise<void>;
+}
+
+interface Watched {
+  readonly file: FunctionFile;
+  /** Files to look at; those of the last good build when this one failed. */
+  stamps: Stamps;
+  failed: boolean;
+}
+
+/**
+ * Builds all functions, then again each one whose files change, and new ones; forgets deleted ones. One round at a time: changes during
+ * one start the next.
+ * @throws KeyfoldError `config-invalid` when there is no functions directory to begin with.
+ */
+export async function watch(config: ResolvedConfig, onEvent: (event: WatchEvent) => void): Promise<Watcher> {
+  const bundler = new Bundler(config);
+  const watched = new Map<string, Watched>();
+  /** Refusals already told, so that each is told once. */
+  let told = new Set<string>();
+  let closed = false;
+
+  async function buildOne(file: FunctionFile): Promise<BuiltFunction | BuildFailure> {
+    // Stamped before the build reads: a change in between is then seen as one.
+    const before = watched.get(file.name);
+    const early = new Stamps([file.file, ...(before?.stamps.files ?? [])]);
+    await early.take();
+    const outcome = await attempt(bundler, file);
+    const stamps = "manifest" in outcome ? await early.extend(outcome.inputs) : early;
+    watched.set(file.name, { file, stamps, failed: "error" in outcome });
+    return outcome;
+  }
+
+  async function round(): Promise<void> {
+    const noticed = performance.now();
+    let files: FunctionFiles;
+    try {
+      files = functionFiles(config);
+    } catch (thrown) {
+      const error = KeyfoldError.from(thrown);
+      if (!told.has(error.message)) onEvent({ kind: "problem", error });
+      told = new Set([error.message]);
+      return;
+    }
+    const gone = [...watched.values()].filter(({ file }) => !files.functions.some((fn) => fn.file === file.file));
+    for (const { file } of gone) {
+      watched.delete(file.name);
+      await bundler.forget(file.name);
+      if (files.functions.some((fn) => fn.name === file.name)) continue;
+      await pruneBuilds(config.buildDir, new Set([...files.functions, ...files.refused].map(({ name }) => name)));
+      onEvent({ kind: "removed", name: file.name });
+    }
+    for (const refusal of files.refused) if (!told.has(refusal.error.message)) onEvent({ kind: "failed", failure: refusal });
+    told = new Set(files.refused.map(({ error }) => error.message));
+    const due: FunctionFile[] = [];
+    for (const fn of files.functions) {
+      const known = watched.get(fn.name);
+      if (known === undefined || known.failed || (await known.stamps.changed())) due.push(fn);
+    }
+    await Promise.all(
+      due.map(async (fn) => {
+        const failedBefore = watched.get(fn.name)?.failed === true && !(await watched.get(fn.name)?.stamps.changed());
+        const outcome = await buildOne(fn);
+        if (closed) return;
+        if ("manifest" in outcome) onEvent({ kind: "built", fn: outcome, ms: performance.now() - noticed });
+        // Tried again because of some other file, and still broken: nothing new to say.
+        else if (!failedBefore) onEvent({ kind: "failed", failure: outcome });
+      }),
+    );
+  }
+
+  let files: FunctionFiles;
+  try {
+    files = functionFiles(config);
+  } catch (thrown) {
+    await bundler.close();
+    throw thrown;
+  }
+  const outcomes = await Promise.all(files.functions.map(buildOne));
+  told = new Set(files.refused.map(({ error }) => error.message));
+  const removed = await pruneBuilds(config.buildDir, new Set([...files.functions, ...files.refused].map(({ name }) => name)));
+  const source = await ChangeSource.open({
+    dir: config.functionsDir,
+    files: () => [...watched.values()].flatMap(({ stamps }) => stamps.files),
+    changed: round,
+    failed: (thrown) => onEvent({ kind: "problem", error: KeyfoldError.from(thrown) }),
+  });
+  return {
+    initial: {
+      functions: outcomes.flatMap((outcome) => ("manifest" in outcome ? [outcome] : [])),
+      failures: [...files.refused, ...outcomes.flatMap((outcome) => ("error" in outcome ? [outcome] : []))],
+      removed,
+    },
+    async close() {
+      closed = true;
+      await source.close();
+      await bundler.close();
+    },
+  };
+}
