@@ -13,6 +13,7 @@ import { createHostApi } from "./host-api.ts";
 import { Invoker } from "./invoker.ts";
 import { LiveQueries } from "./live-queries.ts";
 import { tasksOf } from "./placement.ts";
+import { StateCleaner } from "./state-cleaner.ts";
 import { ensureTopics, type Partitions } from "./topics.ts";
 
 /** Time workers get to commit and close when the host stops. */
@@ -37,6 +38,7 @@ export class Engine {
   readonly #invoker: Invoker;
   readonly #live: LiveQueries;
   /** Changes to the set of functions, one at a time. */
+  readonly #cleaner: StateCleaner;
   #changes: Promise<void> = Promise.resolve();
   #runningWaiters: (() => void)[] = [];
   #url = "";
@@ -68,6 +70,7 @@ export class Engine {
         this.#invoker.answered(order.ids, order.ids.map(() => error.toWire()));
       } else slot.send({ kind: "watch", ...order });
     });
+    this.#cleaner = new StateCleaner(config, (dirs) => options.logger.info({ dirs }, "removed task directories that nobody used (state.cleanup.delay.ms)"));
     this.api = createHostApi({
       config,
       log,
@@ -127,6 +130,7 @@ export class Engine {
   async close(): Promise<void> {
     for (const fn of this.#functions.values()) if (fn.error === undefined) fn.stop("PENDING_SHUTDOWN");
     await this.#changes.catch(() => {});
+    await this.#cleaner.close();
     await this.#fleet.close(CLOSE_GRACE_MS);
     this.#invoker.close();
     this.#live.close();

@@ -1,6 +1,7 @@
 import type { ResolvedConfig } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
 import type { Log } from "../log/log.ts";
+import { StateDirectory } from "../state/directory.ts";
 import type { Glimpse } from "../worker/cells.ts";
 import type { FromWorker, FunctionCode, TaskAssignment, ToWorker, WorkerStatus } from "../worker/messages.ts";
 import type { HostedFunction } from "./functions.ts";
@@ -174,7 +175,7 @@ export class Fleet {
       if (member.slot.stuckFor(now) < limit) return;
       const last = member.slot.glimpse();
       const error = new KeyfoldError("reducer-timeout", `a reducer ran longer than ${limit} ms without coming back (limits: reducer.timeout.ms)`, { details: { limit } });
-      void member.slot.kill().then(() => this.#replace(id, error, last, true));
+      void member.slot.kill().then(() => this.#replace(id, error, last, true)).catch((thrown: unknown) => this.#o.notice("error", "a worker could not be replaced", { worker: id, error: String(thrown) }));
     });
   }
 
@@ -185,11 +186,11 @@ export class Fleet {
     member.deaths++;
     const pause = Math.min(10_000, 50 * 2 ** Math.min(8, member.deaths - 1));
     await new Promise((resolve) => setTimeout(resolve, pause));
-    if (!this.#closing) this.#replace(id, error, last, false);
+    if (!this.#closing) await this.#replace(id, error, last, false);
   }
 
   /** A new thread in place of one that hung or died, without the record it hung on. */
-  #replace(id: number, error: KeyfoldError, last: Glimpse, hung: boolean): void {
+  async #replace(id: number, error: KeyfoldError, last: Glimpse, hung: boolean): Promise<void> {
     const member = this.#members[id];
     if (member === undefined || this.#closing) return;
     const task = last.busy ? member.tasks.find(({ index }) => index === last.task) : undefined;
@@ -197,11 +198,20 @@ export class Fleet {
       worker: id, error: error.message, ...(task === undefined ? {} : { function: task.function, task: taskName(task), offset: last.offset }),
     });
     if (task !== undefined) this.#blame(task, error, last, hung);
+    await this.#unlock(member);
+    if (this.#closing) return;
     member.slot = this.#spawn(id);
     const tasks = member.tasks.filter((one) => this.#o.function(one.function)?.error === undefined);
     const code = [...new Set(tasks.map((one) => one.function))].flatMap((name) => this.#o.function(name)?.code ?? []);
     this.#o.restarted(tasks);
     this.#start(member, tasks, code);
+  }
+
+  /** The dead thread's task directories are free again. */
+  async #unlock({ slot, tasks }: Member): Promise<void> {
+    const { config } = this.#o;
+    const applications = new Set(tasks.map((task) => `${config.name}-${task.function}`));
+    for (const application of applications) await new StateDirectory(config.engine["state.dir"], application).releaseThread(slot.threadId);
   }
 
   #blame(task: PlannedTask & { readonly index: number }, error: KeyfoldError, last: Glimpse, hung: boolean): void {

@@ -36,6 +36,7 @@ export class WorkerSlot {
       workerData: { ...data, cells: this.#cells.buffer } satisfies WorkerData,
       resourceLimits: { maxOldGenerationSizeMb: Math.ceil(data.limits["worker.heap.max.bytes"] / 2 ** 20), maxYoungGenerationSizeMb: 32 },
     });
+    this.threadId = this.#worker.threadId;
     this.#port = new BatchingPort(this.#worker, (message) => {
       if (this.#ended) return;
       if (message.kind === "log") this.#server.serve(message.request, message.call);
@@ -54,6 +55,9 @@ export class WorkerSlot {
     this.#worker.on("error", (cause: unknown) => end(new KeyfoldError("task-failed", `worker ${data.id} failed: ${cause instanceof Error ? cause.message : String(cause)}`, { cause, remedy: "retry" })));
     this.#worker.on("exit", (code) => end(new KeyfoldError("task-failed", `worker ${data.id} ended with code ${code}`, { remedy: "retry" })));
   }
+
+  /** The thread's id in this process, as its task locks carry it. */
+  readonly threadId: number;
 
   send(message: ToWorker): void {
     if (!this.#ended) this.#port.send(message);

@@ -1,11 +1,14 @@
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import type { ErrorPolicy } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
 import type { CommitRequest, Log, TopicPartition } from "../log/log.ts";
-import { openStore } from "../state/open-store.ts";
+import { Checkpoint } from "../state/checkpoint.ts";
+import { StateDirectory } from "../state/directory.ts";
+import { StoreMetrics } from "../state/metrics.ts";
+import { openStore, storeDirectory } from "../state/open-store.ts";
 import type { RecordCache } from "../state/record-cache.ts";
 import type { TaskStore } from "../state/store.ts";
+import type { TaskLock } from "../state/task-lock.ts";
 import { RecordFailure } from "../task/failure.ts";
 import { stateJson } from "../task/json.ts";
 import { restoreStore } from "../task/restore.ts";
@@ -20,6 +23,10 @@ import type { FromWorker, TaskAssignment, TaskStatus, WorkerData } from "./messa
 import { type Answer, TaskRunner } from "./task-runner.ts";
 
 const DEFAULT_DELETE_RETENTION_MS = 24 * 60 * 60 * 1000;
+/** How long to wait for a directory that its last owner still flushes. */
+const LOCK_WAIT_MS = 30_000;
+/** Between two writes of `.checkpoint`: it is for people, the stores keep their own positions. */
+const CHECKPOINT_INTERVAL_MS = 1_000;
 
 export interface AssignedTaskOptions {
   readonly data: WorkerData;
@@ -48,6 +55,12 @@ export class AssignedTask {
   readonly #abort = new AbortController();
   #loaded: LoadedFunction;
   #opening: Promise<void> = Promise.resolve();
+  readonly #directory: StateDirectory;
+  readonly #checkpoint: Checkpoint;
+  readonly metrics = new StoreMetrics();
+  #lock: TaskLock | undefined;
+  #checkpointed = 0;
+  #checkpointing: Promise<void> = Promise.resolve();
   #restoring: TaskStatus["restore"];
   #state: TaskState = "CREATED";
 
@@ -56,7 +69,9 @@ export class AssignedTask {
     this.#o = options;
     this.#loaded = options.loaded;
     this.id = `${assignment.subtopology}_${assignment.partition}`;
-    this.dir = join(options.data.engine["state.dir"], options.loaded.application, this.id);
+    this.#directory = new StateDirectory(options.data.engine["state.dir"], options.loaded.application);
+    this.dir = this.#directory.taskDirectory(this.id);
+    this.#checkpoint = new Checkpoint(this.dir);
     this.#subtopology = options.loaded.topology.subtopologies.find(({ id }) => id === assignment.subtopology);
   }
 
@@ -111,7 +126,11 @@ export class AssignedTask {
       runner.task.close();
       runner.task.move("CLOSED");
     }
+    await this.#checkpointing;
+    if (runner !== undefined) await this.#writeCheckpoint();
     for (const store of this.#stores.values()) await store.close();
+    this.#lock?.release();
+    this.#lock = undefined;
   }
 
   status(): TaskStatus {
@@ -143,6 +162,7 @@ export class AssignedTask {
     const subtopology = this.#subtopology;
     if (subtopology === undefined) throw new KeyfoldError("function-invalid", `function ${this.assignment.function} has no subtopology ${this.assignment.subtopology}`);
     this.#tell("RESTORING");
+    this.#lock = await this.#directory.lock(this.id, { waitMs: LOCK_WAIT_MS, signal: this.#abort.signal });
     for (const spec of subtopology.stores) {
       await this.#openStore(spec);
       if (spec.logged) await this.#restore(spec);
@@ -171,10 +191,27 @@ export class AssignedTask {
       wake: this.#o.wake,
       answer: this.#o.answer,
       failed: (error) => this.#failed(error),
-      committed: () => {},
+      committed: () => this.#committed(),
     });
     task.move("RUNNING");
     this.#tell("RUNNING");
+  }
+
+  #committed(): void {
+    const now = performance.now();
+    if (now - this.#checkpointed < CHECKPOINT_INTERVAL_MS) return;
+    this.#checkpointed = now;
+    this.#checkpointing = this.#checkpointing.then(() => this.#writeCheckpoint());
+  }
+
+  /** Best effort: a checkpoint that cannot be written loses nothing. */
+  async #writeCheckpoint(): Promise<void> {
+    const partition = this.assignment.partition;
+    const offsets = [...this.#stores.values()].flatMap((store) => {
+      const position = store.spec.logged ? store.position() : undefined;
+      return position === undefined ? [] : [{ topic: changelogTopic(this.#loaded.application, store.name), partition, offset: position.offset }];
+    });
+    await this.#checkpoint.write(offsets).catch((thrown: unknown) => this.#logger().warn("the checkpoint could not be written", { dir: this.dir, error: String(thrown) }));
   }
 
   #createTask(subtopology: Subtopology): Task {
@@ -223,6 +260,8 @@ export class AssignedTask {
       now: Date.now,
       deleteRetentionMs: Number(spec.changelog["delete.retention.ms"] ?? DEFAULT_DELETE_RETENTION_MS),
       freeze: data.dev,
+      metrics: this.metrics,
+      onNotice: ({ message, ...fields }) => this.#logger().warn(message, fields),
     });
     this.#stores.set(spec.name, store);
     return store;
@@ -259,7 +298,7 @@ export class AssignedTask {
     if (unusable === undefined) return;
     this.#logger().warn("the store does not fit its changelog and is built anew", { store: spec.name, topic, ...unusable });
     await this.#stores.get(spec.name)?.close();
-    await rm(join(this.dir, "rocksdb", spec.name), { recursive: true, force: true });
+    await rm(storeDirectory(this.dir, spec.name), { recursive: true, force: true });
     await this.#openStore(spec);
     await run();
   }

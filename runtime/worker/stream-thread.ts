@@ -211,8 +211,14 @@ export class StreamThread {
   }
 
   #status(): WorkerStatus {
-    const { usedBytes, dirtyBytes, hits, misses } = this.#cache;
-    return { worker: this.#data.id, tasks: this.#tasks.map((task) => task.status()), cache: { usedBytes, dirtyBytes, hits, misses }, heapBytes: process.memoryUsage().heapUsed };
+    const { usedBytes, dirtyBytes } = this.#cache;
+    let gets = 0;
+    let misses = 0;
+    for (const { metrics } of this.#tasks) {
+      gets += metrics.gets;
+      misses += metrics.misses;
+    }
+    return { worker: this.#data.id, tasks: this.#tasks.map((task) => task.status()), cache: { usedBytes, dirtyBytes, hits: gets - misses, misses }, heapBytes: process.memoryUsage().heapUsed };
   }
 
   #answer(request: number, work: Promise<unknown>): void {
