@@ -33,9 +33,12 @@ export type ErrorCode =
   | "bad-request"
   | "body-too-large"
   | "not-found"
+  | "method-not-allowed"
+  | "media-type-unsupported"
   | "limit-exceeded"
   | "unauthorized"
   | "port-in-use"
+  | "host-unreachable"
   | "internal";
 
 /** What to do about it: try again, repair, wait for the new owner, change what was asked, or stop. */

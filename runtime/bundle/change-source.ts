@@ -6,8 +6,8 @@ import { type BuildContext, context } from "esbuild";
 const SETTLE_MS = 8;
 
 export interface ChangeSourceOptions {
-  /** Directory whose new and deleted files matter. */
-  readonly dir: string;
+  /** Directories whose new and deleted files matter now. */
+  readonly dirs: () => readonly string[];
   /** The files that matter now, absolute. */
   readonly files: () => readonly string[];
   /** Called when something may have changed; never twice at once. What has changed is for it to find out. */
@@ -76,7 +76,7 @@ export class ChangeSource {
   /** Directories rather than files: editors replace files, and a notice on the old one would be the last. */
   #watchDirectories(): void {
     const own = this.#options.files().filter((file) => !file.includes("/node_modules/"));
-    const wanted = new Set([this.#options.dir, ...own.map((file) => dirname(file))]);
+    const wanted = new Set([...this.#options.dirs(), ...own.map((file) => dirname(file))]);
     for (const [dir, watcher] of this.#watchers) {
       if (wanted.has(dir)) continue;
       watcher.close();
@@ -112,7 +112,7 @@ export class ChangeSource {
             build.onLoad({ filter: /.*/, namespace: "watch" }, () => {
               if (!first) this.#notice();
               first = false;
-              return { contents: "", watchFiles: [...this.#options.files()], watchDirs: [this.#options.dir] };
+              return { contents: "", watchFiles: [...this.#options.files()], watchDirs: [...this.#options.dirs()] };
             });
           },
         },

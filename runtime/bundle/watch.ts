@@ -1,3 +1,5 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import type { ResolvedConfig } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
 import { attempt, type BuildFailure, type BuildResult, type BuiltFunction } from "./build.ts";
@@ -15,7 +17,9 @@ export type WatchEvent =
   /** A function's file is gone, and its build with it. */
   | { readonly kind: "removed"; readonly name: string }
   /** The functions cannot be listed: the directory is missing, or the config has settings for a function that is not there. */
-  | { readonly kind: "problem"; readonly error: KeyfoldError };
+  | { readonly kind: "problem"; readonly error: KeyfoldError }
+  /** The config file is another one than was loaded. Functions go on being built by the one that was. */
+  | { readonly kind: "config-changed" };
 
 export interface Watcher {
   /** What the first build, of everything, gave. */
@@ -53,8 +57,15 @@ export async function watch(config: ResolvedConfig, onEvent: (event: WatchEvent)
     return outcome;
   }
 
+  const configStamps = new Stamps(config.configFile === undefined ? [] : [config.configFile]);
+  await configStamps.take();
+
   async function round(): Promise<void> {
     const noticed = performance.now();
+    if (await configStamps.changed()) {
+      await configStamps.take();
+      onEvent({ kind: "config-changed" });
+    }
     let files: FunctionFiles;
     try {
       files = functionFiles(config);
@@ -102,8 +113,8 @@ export async function watch(config: ResolvedConfig, onEvent: (event: WatchEvent)
   told = new Set(files.refused.map(({ error }) => error.message));
   const removed = await pruneBuilds(config.buildDir, new Set([...files.functions, ...files.refused].map(({ name }) => name)));
   const source = await ChangeSource.open({
-    dir: config.functionsDir,
-    files: () => [...watched.values()].flatMap(({ stamps }) => stamps.files),
+    dirs: () => functionDirectories(config.functionsDir),
+    files: () => [...configStamps.files, ...[...watched.values()].flatMap(({ stamps }) => stamps.files)],
     changed: round,
     failed: (thrown) => onEvent({ kind: "problem", error: KeyfoldError.from(thrown) }),
   });
@@ -119,4 +130,14 @@ export async function watch(config: ResolvedConfig, onEvent: (event: WatchEvent)
       await bundler.close();
     },
   };
+}
+
+/** The functions directory and those in it, where an index file may appear. */
+function functionDirectories(dir: string): string[] {
+  try {
+    const inner = readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isDirectory() && !/^[_.]/.test(entry.name));
+    return [dir, ...inner.map((entry) => join(dir, entry.name))];
+  } catch {
+    return [dir];
+  }
 }

@@ -50,7 +50,7 @@ export async function loadConfig(options: LoadOptions = {}): Promise<ResolvedCon
     take(environmentLayer(environment)),
     take(checkLayer(layerSchema, flags, (path) => flagNames[dotted(path)] ?? dotted(path))),
   ];
-  const resolved = resolveConfig(layers.reduce(overlay), { root, fallbackName: projectName(root), dev });
+  const resolved = resolveConfig(layers.reduce(overlay), { root, file, fallbackName: projectName(root), dev });
   if (problems.length === 0) problems.push(...resolved.problems);
   if (problems.length > 0) throw configInvalid(problems, file);
   return resolved.config;

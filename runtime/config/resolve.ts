@@ -8,13 +8,14 @@ import { engineKeys, functionDefaultsSchema, httpSchema, type Layer, layerSchema
 export interface ResolveOptions {
   /** Directory of the config file, or of the project without one. */
   readonly root: string;
+  readonly file: string | undefined;
   /** Used where the config has no name. */
   readonly fallbackName: string;
   readonly dev: boolean;
 }
 
 /** Fills in what the merged layers leave open, and checks what only the whole can show. */
-export function resolveConfig(layer: Layer, { root, fallbackName, dev }: ResolveOptions): { config: ResolvedConfig; problems: ConfigProblem[] } {
+export function resolveConfig(layer: Layer, { root, file, fallbackName, dev }: ResolveOptions): { config: ResolvedConfig; problems: ConfigProblem[] } {
   const all = withDefaults(layerSchema, layer);
   const engine = pick(all, engineKeys) as unknown as EngineSettings;
   const exactlyOnce = engine["processing.guarantee"] === "exactly_once_v2";
@@ -22,6 +23,7 @@ export function resolveConfig(layer: Layer, { root, fallbackName, dev }: Resolve
   const config: ResolvedConfig = {
     name: layer.name ?? fallbackName,
     root,
+    ...(file === undefined ? {} : { configFile: file }),
     functionsDir: resolve(root, all.functionsDir),
     buildDir: resolve(root, all.buildDir),
     dev,

@@ -5,6 +5,8 @@ export interface ResolvedConfig {
   readonly name: string;
   /** Directory of the config file; every relative path is resolved against it. */
   readonly root: string;
+  /** Absolute path of the config file; absent when the project has none. */
+  readonly configFile?: string;
   readonly functionsDir: string;
   /** `<root>/.keyfold/build` */
   readonly buildDir: string;
