@@ -34,6 +34,7 @@ export class CommitQueue {
   readonly #options: CommitQueueOptions;
   #queue: GroupWrite[] = [];
   #running: Promise<void> | undefined;
+  #syncing: Promise<void> | undefined;
   #broken = false;
   #dirty = false;
 
@@ -62,13 +63,17 @@ export class CommitQueue {
     while (this.#running !== undefined) await this.#running;
   }
 
-  /** Forces what was written to the disk. */
+  /** Forces what was written so far to the disk. */
   async sync(): Promise<void> {
+    while (this.#syncing !== undefined) await this.#syncing;
     if (!this.#dirty) return;
     this.#dirty = false;
     this.#options.metrics.syncs++;
+    this.#syncing = this.#options.wal.sync().finally(() => {
+      this.#syncing = undefined;
+    });
     try {
-      await this.#options.wal.sync();
+      await this.#syncing;
     } catch (thrown) {
       // The kernel reports a failed sync once and may have dropped the pages: opening again makes RocksDB write tables of its WAL.
       this.#broken = true;
@@ -89,6 +94,7 @@ export class CommitQueue {
     const group = this.#take();
     try {
       if (this.#broken) {
+        await this.#syncing?.catch(() => undefined);
         await this.#options.recover();
         this.#broken = false;
       }

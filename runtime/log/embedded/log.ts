@@ -65,6 +65,7 @@ class EmbeddedLog implements Log, EmbeddedExtras {
   readonly #dir: string;
   readonly #database: Database;
   readonly #catalog: Catalog;
+  readonly #wal: WalSync;
   readonly #queue: CommitQueue;
   readonly #cleaner: Cleaner;
   readonly #metrics = noMetrics();
@@ -80,7 +81,8 @@ class EmbeddedLog implements Log, EmbeddedExtras {
     this.#database = database;
     this.#catalog = catalog;
     this.#lastId = Math.max(0, ...[...catalog.topics.values()].map(({ id }) => id));
-    this.#queue = new CommitQueue({ database, wal: new WalSync(dir), flush, clock, metrics, recover: () => this.#recover() });
+    this.#wal = new WalSync(dir);
+    this.#queue = new CommitQueue({ database, wal: this.#wal, flush, clock, metrics, recover: () => this.#recover() });
     this.#cleaner = new Cleaner({ database, queue: this.#queue, clock, metrics, intervalMs: cleanIntervalMs, partitions: () => this.#partitions() });
     this.#syncTimer = setInterval(() => void this.#queue.sync().catch(() => undefined), syncIntervalMs).unref();
   }
@@ -237,6 +239,7 @@ class EmbeddedLog implements Log, EmbeddedExtras {
     try {
       await this.#queue.sync();
     } finally {
+      await this.#wal.close();
       await this.#database.close();
     }
   }
@@ -259,6 +262,7 @@ class EmbeddedLog implements Log, EmbeddedExtras {
   async #recover(): Promise<void> {
     const { bavail, bsize } = await statfs(this.#dir);
     if (bavail * bsize < ROOM_BYTES) throw diskFull(this.#dir, `${bavail * bsize} bytes are free`);
+    await this.#wal.close();
     await this.#database.reopen();
     const fresh = loadCatalog(this.#database);
     for (const [name, { partitions }] of this.#catalog.topics) {

@@ -7,6 +7,7 @@ import { numericSetting } from "./topics.ts";
 
 /** Bytes of batches looked at before the event loop gets its turn. */
 const STEP_BYTES = 512 * 1024;
+const MANY = 10_000;
 
 export interface CleanContext {
   readonly database: Database;
@@ -23,8 +24,9 @@ export async function applyRetention(partition: Partition, context: CleanContext
   if (retentionBytes >= 0) await measure(partition, context);
   const oldest = retentionMs < 0 ? Number.NEGATIVE_INFINITY : context.clock() - retentionMs;
   let deleted = 0;
-  for (let more = true; more && !partition.deleted; ) {
-    const { rows, finished } = context.database.scan(partition.keys(partition.start, partition.end), { bytes: STEP_BYTES });
+  // Mostly there is nothing to do, and one batch tells.
+  for (let more = true, rowLimit = 1; more && !partition.deleted; rowLimit = MANY) {
+    const { rows, finished } = context.database.scan(partition.keys(partition.start, partition.end), { bytes: STEP_BYTES, rows: rowLimit });
     let bytes = partition.stored.sizedBytes;
     let expired = 0;
     for (; expired < rows.length; expired += 2) {
