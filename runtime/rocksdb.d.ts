@@ -73,7 +73,10 @@ declare module "rocksdb" {
     open(options: OpenOptions): Promise<void>;
     close(): Promise<void>;
     _chainedBatch(): Batch;
-    _getManySync(keys: readonly (Uint8Array | string)[], options?: Target & { readonly valueEncoding?: "buffer"; readonly fillCache?: boolean }): (Buffer | undefined)[];
+    _getManySync(
+      keys: readonly (Uint8Array | string)[],
+      options?: Target & { readonly valueEncoding?: "buffer"; readonly fillCache?: boolean },
+    ): (Buffer | undefined)[];
     _iterator(options: IteratorOptions): RowIterator;
     /** Deletes a range of keys with one range tombstone; synchronous but for the callback. */
     _clear(options: RangeOptions, callback: (error: Error | null) => void): void;

@@ -65,8 +65,15 @@ export class ValueCodec {
 
   decode(key: string, bytes: Uint8Array): Stamped {
     if (bytes[0] !== VALUE_FORMAT) {
-      const found = bytes.length === 0 ? "it is empty" : `it begins with byte 0x${(bytes[0] as number).toString(16).padStart(2, "0")} instead of 0x${VALUE_FORMAT.toString(16)}`;
-      throw this.#unreadable(key, `is not in a format this version knows: ${found}. The store or its changelog was written by something else.`, undefined);
+      const found =
+        bytes.length === 0
+          ? "it is empty"
+          : `it begins with byte 0x${(bytes[0] as number).toString(16).padStart(2, "0")} instead of 0x${VALUE_FORMAT.toString(16)}`;
+      throw this.#unreadable(
+        key,
+        `is not in a format this version knows: ${found}. The store or its changelog was written by something else.`,
+        undefined,
+      );
     }
     let at = 1;
     let version = 0;
@@ -134,12 +141,20 @@ export class ValueCodec {
     for (let from = version; from < this.#version; from++) {
       const step = this.#migrate[from];
       if (step === undefined) {
-        throw this.#unreadable(key, `has schema version ${version}, the function has ${this.#version}, and there is no migrate[${from}] to take it further`, undefined);
+        throw this.#unreadable(
+          key,
+          `has schema version ${version}, the function has ${this.#version}, and there is no migrate[${from}] to take it further`,
+          undefined,
+        );
       }
       try {
         state = step(state);
       } catch (cause) {
-        throw this.#unreadable(key, `has schema version ${version}, and migrate[${from}] threw: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+        throw this.#unreadable(
+          key,
+          `has schema version ${version}, and migrate[${from}] threw: ${cause instanceof Error ? cause.message : String(cause)}`,
+          cause,
+        );
       }
     }
     return state;
@@ -150,11 +165,18 @@ export class ValueCodec {
   }
 
   #unstorable(key: string, value: unknown, cause?: unknown): KeyfoldError {
-    const { path, reason } = explainUnstorable(value) ?? { path: "state", reason: cause instanceof Error ? cause.message : "cannot be stored" };
-    return new KeyfoldError("state-unstorable", `The state of key ${JSON.stringify(key)} in ${this.#where()} cannot be stored: ${path} ${reason}.`, {
-      cause,
-      details: { ...this.#name, key, path, reason },
-    });
+    const { path, reason } = explainUnstorable(value) ?? {
+      path: "state",
+      reason: cause instanceof Error ? cause.message : "cannot be stored",
+    };
+    return new KeyfoldError(
+      "state-unstorable",
+      `The state of key ${JSON.stringify(key)} in ${this.#where()} cannot be stored: ${path} ${reason}.`,
+      {
+        cause,
+        details: { ...this.#name, key, path, reason },
+      },
+    );
   }
 
   #unreadable(key: string, what: string, cause: unknown): KeyfoldError {

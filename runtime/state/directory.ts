@@ -45,10 +45,14 @@ export class StateDirectory {
       const left = waitMs - (performance.now() - start);
       if (left <= 0) {
         const who = taken === undefined ? "somebody else" : `thread ${taken.thread} of process ${taken.pid} on ${taken.host}`;
-        throw new KeyfoldError("store-locked", `Task directory ${dir} is in use by ${who}. Stop that process, or give this one another "state.dir".`, {
-          remedy: "retry",
-          details: { dir, task, ...taken },
-        });
+        throw new KeyfoldError(
+          "store-locked",
+          `Task directory ${dir} is in use by ${who}. Stop that process, or give this one another "state.dir".`,
+          {
+            remedy: "retry",
+            details: { dir, task, ...taken },
+          },
+        );
       }
       await delay(Math.min(pause, left), undefined, signal === undefined ? {} : { signal });
     }

@@ -41,7 +41,9 @@ export async function inspectRocks(dir: string): Promise<string | undefined> {
     return left === undefined ? undefined : `its CURRENT file is missing, while ${left} is there`;
   }
   const manifest = (await readFile(join(dir, "CURRENT"), "utf8")).trim();
-  return /^MANIFEST-\d+$/.test(manifest) && !files.includes(manifest) ? `its ${manifest} file, which CURRENT points to, is missing` : undefined;
+  return /^MANIFEST-\d+$/.test(manifest) && !files.includes(manifest)
+    ? `its ${manifest} file, which CURRENT points to, is missing`
+    : undefined;
 }
 
 export async function writeFormat(dir: string): Promise<void> {

@@ -3,7 +3,8 @@
  * state in place fails where it does so. Binary data cannot be frozen.
  */
 export function deepFreeze(value: unknown): void {
-  if (typeof value !== "object" || value === null || Object.isFrozen(value) || ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return;
+  if (typeof value !== "object" || value === null || Object.isFrozen(value) || ArrayBuffer.isView(value) || value instanceof ArrayBuffer)
+    return;
   if (value instanceof Map) {
     for (const [key, item] of value) {
       deepFreeze(key);
@@ -14,7 +15,10 @@ export function deepFreeze(value: unknown): void {
     for (const item of value) deepFreeze(item);
     blockMethods(value, ["add", "delete", "clear"]);
   } else if (value instanceof Date) {
-    blockMethods(value, Object.getOwnPropertyNames(Date.prototype).filter((name) => name.startsWith("set")));
+    blockMethods(
+      value,
+      Object.getOwnPropertyNames(Date.prototype).filter((name) => name.startsWith("set")),
+    );
   }
   Object.freeze(value);
   for (const item of Object.values(value)) deepFreeze(item);

@@ -60,7 +60,11 @@ async function openOrSetAside(engine: StateStore, context: StoreContext, options
  * Renames a store's directory to `<dir>.corrupt-<time>`. Also for corruption found while the store was in use: close it,
  * set it aside, open it again.
  */
-export async function setAside(context: Pick<StoreContext, "dir" | "store" | "task">, reason: string, { now, onNotice }: Pick<OpenEngineOptions, "now" | "onNotice">): Promise<string> {
+export async function setAside(
+  context: Pick<StoreContext, "dir" | "store" | "task">,
+  reason: string,
+  { now, onNotice }: Pick<OpenEngineOptions, "now" | "onNotice">,
+): Promise<string> {
   const time = new Date(now()).toISOString().replaceAll(/[-:.]/g, "");
   let movedTo = `${context.dir}.corrupt-${time}`;
   for (let n = 2; existsSync(movedTo); n++) movedTo = `${context.dir}.corrupt-${time}-${n}`;

@@ -86,7 +86,10 @@ function explain(value: unknown, path: string, above: readonly object[]): { path
   if (value instanceof Promise) return { path, reason: "is a promise: await it first" };
   if (isBinary(value) || Object.getPrototypeOf(value) === Date.prototype) return undefined;
   if (!Array.isArray(value) && scanShallow(value) === "unstorable") {
-    return { path, reason: `is an instance of ${value.constructor?.name || "a class"}, whose methods would be lost: keep plain data instead` };
+    return {
+      path,
+      reason: `is an instance of ${value.constructor?.name || "a class"}, whose methods would be lost: keep plain data instead`,
+    };
   }
   const inside = [...above, value];
   for (const [name, item] of children(value)) {

@@ -23,21 +23,33 @@ export function engineError(thrown: unknown, name: StoreName, dir: string, doing
   const details = { ...name, dir, reason: text };
   const where = `store "${name.store}" of task ${name.task} (${dir})`;
   if (code === "LEVEL_LOCKED") {
-    return new KeyfoldError("store-locked", `Cannot open ${where}: another process has it open. It is tried again until that process lets go.`, {
-      remedy: "retry",
-      cause,
-      details,
-    });
+    return new KeyfoldError(
+      "store-locked",
+      `Cannot open ${where}: another process has it open. It is tried again until that process lets go.`,
+      {
+        remedy: "retry",
+        cause,
+        details,
+      },
+    );
   }
   if (code === "LEVEL_CORRUPTION" || /^Corruption:/.test(text)) {
-    return new KeyfoldError("store-corrupt", `RocksDB says ${where} is corrupt, while ${doing}: ${text}`, { remedy: "corrupt", cause, details });
-  }
-  if (/no space left on device|disk quota exceeded/i.test(text)) {
-    return new KeyfoldError("disk-full", `The disk is full: ${doing} ${where} failed (${text}). Free some space; nothing that was acknowledged is lost.`, {
-      remedy: "retry",
+    return new KeyfoldError("store-corrupt", `RocksDB says ${where} is corrupt, while ${doing}: ${text}`, {
+      remedy: "corrupt",
       cause,
       details,
     });
+  }
+  if (/no space left on device|disk quota exceeded/i.test(text)) {
+    return new KeyfoldError(
+      "disk-full",
+      `The disk is full: ${doing} ${where} failed (${text}). Free some space; nothing that was acknowledged is lost.`,
+      {
+        remedy: "retry",
+        cause,
+        details,
+      },
+    );
   }
   return new KeyfoldError("internal", `RocksDB failed ${doing} ${where}: ${text}`, { remedy: "fatal", cause, details });
 }

@@ -13,7 +13,11 @@ export interface StateStore {
   /** In the order of `keys`; asked with keys sorted by bytes. */
   getMany(keys: readonly Uint8Array[]): (Uint8Array | undefined)[];
   /** All entries with from <= key < to, in byte order; undefined is open. */
-  range(from: Uint8Array | undefined, to: Uint8Array | undefined, reverse?: boolean): IterableIterator<readonly [key: Uint8Array, value: Uint8Array]>;
+  range(
+    from: Uint8Array | undefined,
+    to: Uint8Array | undefined,
+    reverse?: boolean,
+  ): IterableIterator<readonly [key: Uint8Array, value: Uint8Array]>;
   /** Applies all writes and the position in one atomic step. Asked with writes sorted by key bytes, one write a key. */
   write(writes: readonly StoreWrite[], position: StorePosition | undefined): void;
   /** Drops all keys with from <= key < to. */
@@ -74,7 +78,12 @@ export interface KeyValueStore<V = unknown> {
 }
 
 /** Called for each dirty entry as the cache writes it through: the values after and before; undefined is absent. */
-export type FlushListener<V = unknown> = (key: string, next: Stamped<V> | undefined, previous: Stamped<V> | undefined, timestamp: number) => void;
+export type FlushListener<V = unknown> = (
+  key: string,
+  next: Stamped<V> | undefined,
+  previous: Stamped<V> | undefined,
+  timestamp: number,
+) => void;
 
 /** A store as its task sees it: what operators see, and the steps of commit, rollback and restore. */
 export interface TaskStore<V = unknown> extends KeyValueStore<V> {

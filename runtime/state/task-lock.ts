@@ -69,7 +69,14 @@ export function lockHolder(dir: string): LockHolder | undefined {
 export function releaseLockOfThread(dir: string, thread: number): boolean {
   const holder = lockHolder(dir);
   const self = ownIdentity();
-  if (holder === undefined || holder.pid !== self.pid || holder.started !== self.started || holder.host !== self.host || holder.thread !== thread) return false;
+  if (
+    holder === undefined ||
+    holder.pid !== self.pid ||
+    holder.started !== self.started ||
+    holder.host !== self.host ||
+    holder.thread !== thread
+  )
+    return false;
   rmSync(join(dir, LOCK_FILE), { force: true });
   return true;
 }
@@ -124,5 +131,12 @@ function readHolder(path: string): LockHolder | undefined {
 }
 
 function isHolder(value: unknown): value is LockHolder {
-  return typeof value === "object" && value !== null && "pid" in value && typeof value.pid === "number" && "token" in value && typeof value.token === "string";
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "pid" in value &&
+    typeof value.pid === "number" &&
+    "token" in value &&
+    typeof value.token === "string"
+  );
 }

@@ -7,8 +7,21 @@ import { seed } from "./seed.ts";
 
 type Migrations = Readonly<Record<number, (state: unknown) => unknown>>;
 
-function codec({ version = 1, migrate, maxBytes = 1024 * 1024, freeze = false }: { version?: number; migrate?: Migrations; maxBytes?: number; freeze?: boolean } = {}): ValueCodec {
-  return new ValueCodec({ name: "carts", schemaVersion: version, ...(migrate === undefined ? {} : { migrate }) }, { task: "0_3", maxBytes, freeze });
+function codec({
+  version = 1,
+  migrate,
+  maxBytes = 1024 * 1024,
+  freeze = false,
+}: {
+  version?: number;
+  migrate?: Migrations;
+  maxBytes?: number;
+  freeze?: boolean;
+} = {}): ValueCodec {
+  return new ValueCodec(
+    { name: "carts", schemaVersion: version, ...(migrate === undefined ? {} : { migrate }) },
+    { task: "0_3", maxBytes, freeze },
+  );
 }
 
 function roundTrip(value: unknown, timestamp = 7): unknown {
@@ -35,7 +48,10 @@ describe("what a value may be", () => {
     const value = {
       date: new Date(1_700_000_000_123),
       old: new Date(-1_234),
-      map: new Map<unknown, unknown>([["a", new Map([[1, new Set(["x"])]])], [2, { inner: new Map() }]]),
+      map: new Map<unknown, unknown>([
+        ["a", new Map([[1, new Set(["x"])]])],
+        [2, { inner: new Map() }],
+      ]),
       set: new Set<unknown>([1, "two", { three: 3 }, new Map([["k", "v"]])]),
       big: [1n, -1n, 2n ** 63n, -(2n ** 63n), 10n ** 40n, -(10n ** 40n)],
       buffer: Buffer.from([0, 255, 3]),
@@ -81,7 +97,9 @@ describe("what a value may be", () => {
   test("bytes already encoded are not changed by what is encoded later", () => {
     const shared = codec();
     const all = Array.from({ length: 2_000 }, (_, i) => shared.encode(`k${i}`, { i, text: "y".repeat(i % 50) }, i));
-    all.forEach((bytes, i) => assert.deepEqual(shared.decode("k", bytes), { value: { i, text: "y".repeat(i % 50) }, timestamp: i }));
+    for (const [i, bytes] of all.entries()) {
+      assert.deepEqual(shared.decode("k", bytes), { value: { i, text: "y".repeat(i % 50) }, timestamp: i });
+    }
   });
 
   test("decoded binary data does not share memory with the stored bytes", () => {
@@ -146,7 +164,13 @@ describe("what stored bytes may be", () => {
   });
 
   test("bytes of another layout are noticed, naming store and key", () => {
-    for (const other of [Buffer.from('{"a":1}'), Buffer.from("text"), Buffer.from([0x81, 0xa1, 0x61, 0x01]), Buffer.alloc(0), Buffer.from([0])]) {
+    for (const other of [
+      Buffer.from('{"a":1}'),
+      Buffer.from("text"),
+      Buffer.from([0x81, 0xa1, 0x61, 0x01]),
+      Buffer.alloc(0),
+      Buffer.from([0]),
+    ]) {
       const error = fails("state-unreadable", () => codec().decode("k9", other));
       assert.match(error.message, /key "k9" in store "carts" of task 0_3/);
     }
@@ -186,9 +210,15 @@ describe("schema versions", () => {
 
   test("a newer state, a missing step and a step that throws are told apart", () => {
     const v3 = codec({ version: 3 }).encode("k", 1, 1);
-    assert.match(fails("state-unreadable", () => codec({ version: 2 }).decode("k", v3)).message, /schema version 3, newer than the 2 of the function/);
+    assert.match(
+      fails("state-unreadable", () => codec({ version: 2 }).decode("k", v3)).message,
+      /schema version 3, newer than the 2 of the function/,
+    );
     const v1 = codec({ version: 1 }).encode("k", 1, 1);
-    assert.match(fails("state-unreadable", () => codec({ version: 3, migrate: { 1: (s) => s } }).decode("k", v1)).message, /no migrate\[2\]/);
+    assert.match(
+      fails("state-unreadable", () => codec({ version: 3, migrate: { 1: (s) => s } }).decode("k", v1)).message,
+      /no migrate\[2\]/,
+    );
     const boom = { 1: () => assert.fail("boom") };
     assert.match(fails("state-unreadable", () => codec({ version: 2, migrate: boom }).decode("k", v1)).message, /migrate\[1\] threw: boom/);
   });
@@ -196,7 +226,12 @@ describe("schema versions", () => {
 
 test("in dev, what is decoded is frozen to the bottom", () => {
   const bytes = codec().encode("k", { list: [{ n: 1 }], map: new Map([["a", { n: 1 }]]), set: new Set([1]), at: new Date(0) }, 1);
-  const value = codec({ freeze: true }).decode("k", bytes).value as { list: { n: number }[]; map: Map<string, { n: number }>; set: Set<number>; at: Date };
+  const value = codec({ freeze: true }).decode("k", bytes).value as {
+    list: { n: number }[];
+    map: Map<string, { n: number }>;
+    set: Set<number>;
+    at: Date;
+  };
   assert.throws(() => value.list.push({ n: 2 }), TypeError);
   assert.throws(() => Object.assign(value.list[0] ?? {}, { n: 2 }), TypeError);
   assert.throws(() => value.map.set("b", { n: 2 }), /read-only/);

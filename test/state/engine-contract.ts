@@ -9,8 +9,10 @@ import { defer, tempDir } from "./temp-dir.ts";
 const bytes = (text: string): Buffer => Buffer.from(text, "latin1");
 const put = (key: string, value: string): StoreWrite => ({ key: bytes(key), value: bytes(value) });
 const del = (key: string): StoreWrite => ({ key: bytes(key), value: undefined });
-const show = (found: Uint8Array | undefined): string | undefined => (found === undefined ? undefined : Buffer.from(found).toString("latin1"));
-const rows = (entries: Iterable<readonly [Uint8Array, Uint8Array]>): string[] => Array.from(entries, ([key, value]) => `${show(key)}=${show(value)}`);
+const show = (found: Uint8Array | undefined): string | undefined =>
+  found === undefined ? undefined : Buffer.from(found).toString("latin1");
+const rows = (entries: Iterable<readonly [Uint8Array, Uint8Array]>): string[] =>
+  Array.from(entries, ([key, value]) => `${show(key)}=${show(value)}`);
 
 /** What every engine does, ours and other people's. */
 export function engineContract(name: string, create: () => StateStore): void {
@@ -52,14 +54,23 @@ export function engineContract(name: string, create: () => StateStore): void {
       engine.write([put("", "empty"), ...all.map((key) => put(key, key))], undefined);
       assert.equal(show(engine.get(bytes(""))), "empty");
       assert.deepEqual(engine.getMany([bytes(""), bytes("\u0000"), bytes("\u00ff")]).map(show), ["empty", "\u0000", "\u00ff"]);
-      assert.deepEqual(Array.from(engine.range(undefined, undefined), ([key]) => show(key)), ["", ...all]);
-      assert.deepEqual(Array.from(engine.range(bytes(""), bytes("\u0001")), ([key]) => show(key)), ["", "\u0000"]);
+      assert.deepEqual(
+        Array.from(engine.range(undefined, undefined), ([key]) => show(key)),
+        ["", ...all],
+      );
+      assert.deepEqual(
+        Array.from(engine.range(bytes(""), bytes("\u0001")), ([key]) => show(key)),
+        ["", "\u0000"],
+      );
       assert.deepEqual(rows(engine.range(bytes("\u0005"), bytes(""))), []);
     });
 
     test("ranges are half open, in byte order, both ways", async (t) => {
       const engine = await opened(t);
-      engine.write(["a", "b", "ba", "c", "é"].map((key) => put(key, key)), undefined);
+      engine.write(
+        ["a", "b", "ba", "c", "é"].map((key) => put(key, key)),
+        undefined,
+      );
       assert.deepEqual(rows(engine.range(bytes("b"), bytes("c"))), ["b=b", "ba=ba"]);
       assert.deepEqual(rows(engine.range(bytes("b"), bytes("c"), true)), ["ba=ba", "b=b"]);
       assert.deepEqual(rows(engine.range(bytes("bb"), undefined, true)), ["é=é", "c=c"]);
@@ -70,7 +81,10 @@ export function engineContract(name: string, create: () => StateStore): void {
     test("an iterator shows the moment it was made", async (t) => {
       const engine = await opened(t);
       const keys = Array.from({ length: 2_000 }, (_, i) => `k${String(i).padStart(5, "0")}`);
-      engine.write(keys.map((key) => put(key, "old")), undefined);
+      engine.write(
+        keys.map((key) => put(key, "old")),
+        undefined,
+      );
       const iterator = engine.range(undefined, undefined);
       assert.equal(show(iterator.next().value?.[0]), "k00000");
       engine.write([...keys.slice(0, 1_500).map(del), put("k01800", "new"), put("z", "new")], undefined);
@@ -82,7 +96,10 @@ export function engineContract(name: string, create: () => StateStore): void {
 
     test("an iterator may be given up and is over then", async (t) => {
       const engine = await opened(t);
-      engine.write(Array.from({ length: 1_000 }, (_, i) => put(`k${i}`, "v")), undefined);
+      engine.write(
+        Array.from({ length: 1_000 }, (_, i) => put(`k${i}`, "v")),
+        undefined,
+      );
       for (const [key] of engine.range(undefined, undefined)) {
         assert.ok(key.length > 0);
         break;
@@ -97,7 +114,10 @@ export function engineContract(name: string, create: () => StateStore): void {
 
     test("drops a range and nothing beside it", async (t) => {
       const engine = await opened(t);
-      engine.write(["a", "b", "c", "d"].map((key) => put(key, key)), { offset: 7, at: 1 });
+      engine.write(
+        ["a", "b", "c", "d"].map((key) => put(key, key)),
+        { offset: 7, at: 1 },
+      );
       engine.dropRange(bytes("b"), bytes("d"));
       engine.dropRange(bytes("z"), bytes("y"));
       assert.deepEqual(rows(engine.range(undefined, undefined)), ["a=a", "d=d"]);
@@ -138,7 +158,10 @@ export function engineContract(name: string, create: () => StateStore): void {
     test("agrees with a sorted map over random programs", async (t) => {
       const key = fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)), maxLength: 3 });
       const step = fc.oneof(
-        fc.record({ kind: fc.constant("write" as const), entries: fc.dictionary(key, fc.option(key), { maxKeys: 8, noNullPrototype: false }) }),
+        fc.record({
+          kind: fc.constant("write" as const),
+          entries: fc.dictionary(key, fc.option(key), { maxKeys: 8, noNullPrototype: false }),
+        }),
         fc.record({ kind: fc.constant("drop" as const), from: key, to: key }),
         fc.record({ kind: fc.constant("range" as const), from: fc.option(key), to: fc.option(key), reverse: fc.boolean() }),
       );
@@ -149,17 +172,25 @@ export function engineContract(name: string, create: () => StateStore): void {
           for (const s of steps) {
             if (s.kind === "write") {
               const entries = Object.entries(s.entries).sort(([a], [b]) => (a < b ? -1 : 1));
-              engine.write(entries.map(([k, v]) => (v === null ? del(k) : put(k, v))), undefined);
+              engine.write(
+                entries.map(([k, v]) => (v === null ? del(k) : put(k, v))),
+                undefined,
+              );
               for (const [k, v] of entries) v === null ? model.delete(k) : model.set(k, v);
             } else if (s.kind === "drop") {
               engine.dropRange(bytes(s.from), bytes(s.to));
               for (const k of [...model.keys()]) if (k >= s.from && k < s.to) model.delete(k);
             } else {
               const { from, to } = s;
-              const expected = [...model].filter(([k]) => (from === null || k >= from) && (to === null || k < to)).sort(([a], [b]) => (a < b ? -1 : 1));
+              const expected = [...model]
+                .filter(([k]) => (from === null || k >= from) && (to === null || k < to))
+                .sort(([a], [b]) => (a < b ? -1 : 1));
               if (s.reverse) expected.reverse();
               const found = rows(engine.range(from === null ? undefined : bytes(from), to === null ? undefined : bytes(to), s.reverse));
-              assert.deepEqual(found, expected.map(([k, v]) => `${k}=${v}`));
+              assert.deepEqual(
+                found,
+                expected.map(([k, v]) => `${k}=${v}`),
+              );
             }
           }
           for (const [k, v] of model) assert.equal(show(engine.get(bytes(k))), v);

@@ -65,7 +65,11 @@ export function commit(store: TaskStore<unknown>, changelog: Changelog): void {
   store.committed(taken === undefined ? undefined : changelog.append(taken.data, taken.count));
 }
 
-export async function open<V>(dir: string, storeSpec: Partial<StoreSpec> = {}, overrides: Partial<OpenStoreOptions> = {}): Promise<TaskStore<V>> {
+export async function open<V>(
+  dir: string,
+  storeSpec: Partial<StoreSpec> = {},
+  overrides: Partial<OpenStoreOptions> = {},
+): Promise<TaskStore<V>> {
   return await openStore<V>(spec(storeSpec), options(dir, overrides));
 }
 

@@ -5,11 +5,23 @@ import { compareUtf8, prefixEnd, SortedKeys, sortUtf8 } from "../../runtime/stat
 import { seed } from "./seed.ts";
 
 const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
-const text = fc.string({ unit: fc.oneof(fc.constantFrom("a", "b", "\u007f", "\u0080", "\ud7ff", "\ue000", "\uffff", "\u{10000}", "\u{10ffff}"), fc.string({ unit: "binary", minLength: 1, maxLength: 1 })), maxLength: 5 });
+const text = fc.string({
+  unit: fc.oneof(
+    fc.constantFrom("a", "b", "\u007f", "\u0080", "\ud7ff", "\ue000", "\uffff", "\u{10000}", "\u{10ffff}"),
+    fc.string({ unit: "binary", minLength: 1, maxLength: 1 }),
+  ),
+  maxLength: 5,
+});
 
 test("strings are compared and sorted as their UTF-8 bytes are", () => {
-  fc.assert(fc.property(text, text, (a, b) => assert.equal(Math.sign(compareUtf8(a, b)), byBytes(a, b))), { numRuns: 2_000, seed: seed() });
-  fc.assert(fc.property(fc.array(text, { maxLength: 20 }), (keys) => assert.deepEqual(sortUtf8([...keys]), [...keys].sort(byBytes))), { seed: seed() });
+  fc.assert(
+    fc.property(text, text, (a, b) => assert.equal(Math.sign(compareUtf8(a, b)), byBytes(a, b))),
+    { numRuns: 2_000, seed: seed() },
+  );
+  fc.assert(
+    fc.property(fc.array(text, { maxLength: 20 }), (keys) => assert.deepEqual(sortUtf8([...keys]), [...keys].sort(byBytes))),
+    { seed: seed() },
+  );
 });
 
 test("a prefix's end is above all strings with the prefix, and below all others above it", () => {

@@ -16,12 +16,24 @@ const KEYS = ["", "a", "aa", "ab", "b", "é", "\uffee", "\uffeea", "😀", "😀
 type Row = [key: string, value: unknown, timestamp: number];
 
 const key = fc.constantFrom(...KEYS);
-const value = fc.oneof(fc.integer(), fc.string({ maxLength: 40 }), fc.record({ n: fc.nat(), tags: fc.array(fc.string({ maxLength: 5 }), { maxLength: 4 }) }, { noNullPrototype: true }));
+const value = fc.oneof(
+  fc.integer(),
+  fc.string({ maxLength: 40 }),
+  fc.record({ n: fc.nat(), tags: fc.array(fc.string({ maxLength: 5 }), { maxLength: 4 }) }, { noNullPrototype: true }),
+);
 const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant("put" as const), key, value, timestamp: fc.nat({ max: 1_000 }) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("delete" as const), key, timestamp: fc.nat({ max: 1_000 }) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("get" as const), key }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("range" as const), from: fc.option(key, { nil: undefined }), to: fc.option(key, { nil: undefined }), reverse: fc.boolean() }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("range" as const),
+      from: fc.option(key, { nil: undefined }),
+      to: fc.option(key, { nil: undefined }),
+      reverse: fc.boolean(),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("prefix" as const), prefix: key }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("drop" as const), from: key, to: key }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("prefetch" as const), keys: fc.array(key, { maxLength: 6 }) }) },
@@ -46,7 +58,9 @@ class Model {
   dropped = false;
 
   rows(from?: string, to?: string): Row[] {
-    return [...this.live.values()].filter(([k]) => (from === undefined || compareUtf8(k, from) >= 0) && (to === undefined || compareUtf8(k, to) < 0)).sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    return [...this.live.values()]
+      .filter(([k]) => (from === undefined || compareUtf8(k, from) >= 0) && (to === undefined || compareUtf8(k, to) < 0))
+      .sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   }
 }
 
@@ -95,7 +109,10 @@ async function run(dir: string, engine: () => EngineSpec, cacheBytes: number, st
         case "prefix":
           assert.deepEqual(
             Array.from(store.prefix(s.prefix), ([k]) => k),
-            model.rows().map(([k]) => k).filter((k) => k.startsWith(s.prefix)),
+            model
+              .rows()
+              .map(([k]) => k)
+              .filter((k) => k.startsWith(s.prefix)),
           );
           break;
         case "drop":
@@ -103,7 +120,8 @@ async function run(dir: string, engine: () => EngineSpec, cacheBytes: number, st
           for (const [k] of model.rows(s.from, s.to)) {
             model.live.delete(k);
           }
-          for (const k of [...model.downstream.keys()]) if (compareUtf8(k, s.from) >= 0 && compareUtf8(k, s.to) < 0) model.downstream.delete(k);
+          for (const k of [...model.downstream.keys()])
+            if (compareUtf8(k, s.from) >= 0 && compareUtf8(k, s.to) < 0) model.downstream.delete(k);
           model.dropped = true;
           break;
         case "prefetch":

@@ -95,8 +95,11 @@ export class RocksEngine implements StateStore {
         valueEncoding: "buffer",
         highWaterMarkBytes: 1024 * 1024,
       });
-      return new RocksIterator(native, { store: context.store, task: context.task, since: this.#now() }, [this.#own, this.#iterators], (thrown) =>
-        this.#error(thrown, "reading"),
+      return new RocksIterator(
+        native,
+        { store: context.store, task: context.task, since: this.#now() },
+        [this.#own, this.#iterators],
+        (thrown) => this.#error(thrown, "reading"),
       );
     } catch (thrown) {
       throw this.#error(thrown, "reading");

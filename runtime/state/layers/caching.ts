@@ -282,8 +282,12 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   }
 
   #notData(key: string, type: string): KeyfoldError {
-    return new KeyfoldError("state-unstorable", `The state of key ${JSON.stringify(key)} in store "${this.name}" is a ${type}, which cannot be stored.`, {
-      details: { store: this.name, key },
-    });
+    return new KeyfoldError(
+      "state-unstorable",
+      `The state of key ${JSON.stringify(key)} in store "${this.name}" is a ${type}, which cannot be stored.`,
+      {
+        details: { store: this.name, key },
+      },
+    );
   }
 }

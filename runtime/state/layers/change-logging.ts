@@ -91,7 +91,11 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   }
 
   range(from?: string, to?: string, { reverse = false }: { reverse?: boolean } = {}): IterableIterator<[string, Stamped<V>]> {
-    const stored = this.#engine.range(from === undefined ? undefined : Buffer.from(from), to === undefined ? undefined : Buffer.from(to), reverse);
+    const stored = this.#engine.range(
+      from === undefined ? undefined : Buffer.from(from),
+      to === undefined ? undefined : Buffer.from(to),
+      reverse,
+    );
     const compare = reverse ? (a: string, b: string) => compareUtf8(b, a) : compareUtf8;
     let rows = mapEntries(stored, ([key, value]): [string, Uint8Array] => [toText(key), value]);
     for (const staged of [this.#sealed, this.#staged]) {
@@ -264,9 +268,13 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
 
   #keyBytes(key: string): Buffer {
     if (ILL_FORMED.test(key)) {
-      throw new KeyfoldError("state-unstorable", `The key ${JSON.stringify(key)} of store "${this.name}" has half of a surrogate pair in it, which UTF-8 cannot express.`, {
-        details: { store: this.name, key },
-      });
+      throw new KeyfoldError(
+        "state-unstorable",
+        `The key ${JSON.stringify(key)} of store "${this.name}" has half of a surrogate pair in it, which UTF-8 cannot express.`,
+        {
+          details: { store: this.name, key },
+        },
+      );
     }
     return Buffer.from(key);
   }

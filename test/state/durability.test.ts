@@ -1,0 +1,280 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { KeyfoldError } from "../../runtime/errors.ts";
+import { BatchBuilder, decodeBatches } from "../../runtime/log/record-batch.ts";
+import { setAside, type StoreNotice } from "../../runtime/state/open-engine.ts";
+import { storeDirectory } from "../../runtime/state/open-store.ts";
+import { Changelog, commit, entries, open } from "./harness.ts";
+import { startChild } from "./fixtures/child.ts";
+import { defer, tempDir } from "./temp-dir.ts";
+
+const HOUR = 60 * 60 * 1000;
+
+/** The changelog a killed writer left: whole frames only. */
+function readChangelog(file: string): Changelog {
+  const bytes = readFileSync(file);
+  const changelog = new Changelog();
+  for (let at = 0; at + 8 <= bytes.length; ) {
+    const length = bytes.readUInt32BE(at);
+    if (at + 8 + length > bytes.length) break;
+    changelog.append(bytes.subarray(at + 8, at + 8 + length), bytes.readUInt32BE(at + 4));
+    at += 8 + length;
+  }
+  return changelog;
+}
+
+describe("kill -9", () => {
+  test("data and position are of one moment, the store rolls forward from there, and a quiet store keeps its own", async (t) => {
+    const dir = tempDir(t);
+    const logFile = join(tempDir(t), "changelog");
+    let killedAt = 0;
+    let clock = 0;
+    for (const commits of [1, 12, 40]) {
+      rmSync(dir, { recursive: true, force: true });
+      rmSync(logFile, { force: true });
+      const writer = startChild("writer.ts", [dir, logFile]);
+      for (let i = 0; i < commits; i++) {
+        const line = await writer.lines.next();
+        ({ end: killedAt, clock } = JSON.parse(line.value as string) as { end: number; clock: number });
+      }
+      await writer.kill();
+
+      const changelog = readChangelog(logFile);
+      const whole = await open<unknown>(tempDir(t), { engine: { kind: "memory" } });
+      const busy = await open<unknown>(dir, { name: "busy" }, { now: () => clock + 2 * HOUR });
+      const position = busy.position()?.offset ?? 0;
+      assert.ok(position >= killedAt, `position ${position}, acknowledged ${killedAt}`);
+      assert.ok(position <= changelog.end);
+      // Exactly what the changelog says up to the position, no more and no less.
+      for (const batch of changelog.batches) if (batch.next <= position) whole.restore(decodeBatches(batch.data), batch.next);
+      assert.deepEqual(entries(busy), entries(whole));
+      changelog.restore(busy);
+      changelog.restore(whole);
+      assert.deepEqual(entries(busy), entries(whole));
+      await busy.close();
+      await whole.close();
+
+      // The quiet store: its changelog has been truncated up to its end, there is nothing left to restore from.
+      const notices: StoreNotice[] = [];
+      const quiet = await open<number>(
+        dir,
+        { name: "quiet" },
+        { now: () => clock + 23 * HOUR, onNotice: (notice) => notices.push(notice) },
+      );
+      assert.deepEqual(entries(quiet), [
+        ["a", 1, 1],
+        ["b", 2, 2],
+      ]);
+      assert.equal(quiet.position()?.offset, 2);
+      assert.ok((quiet.position()?.at ?? 0) >= clock, "its position was refreshed while nothing was written");
+      assert.deepEqual(notices, []);
+      await quiet.close();
+    }
+  });
+
+  test("a store open in another process is store-locked, to be tried again, and free once that process is dead", async (t) => {
+    const state = tempDir(t);
+    const holder = startChild("locker.ts", [state, "app"]);
+    defer(t, () => holder.kill());
+    await holder.lines.next();
+    await assert.rejects(
+      open(join(state, "app", "0_0")),
+      (error) => error instanceof KeyfoldError && error.code === "store-locked" && error.remedy === "retry",
+    );
+    await holder.kill();
+    const store = await open<number>(join(state, "app", "0_0"));
+    defer(t, () => store.close());
+    assert.equal(store.get("held"), undefined, "what was never committed is not there");
+  });
+});
+
+describe("restart", () => {
+  test("restored from the changelog or never gone: the same entries, for every way of logging them", async (t) => {
+    const changelog = new Changelog();
+    const live = await open<unknown>(tempDir(t), {}, {});
+    for (let round = 0; round < 20; round++) {
+      for (let i = 0; i < 100; i++) {
+        const key = `k${(round * 13 + i * 7) % 150}`;
+        if (i % 5 === 0) live.delete(key, round);
+        else live.put(key, { round, i }, round);
+      }
+      commit(live, changelog);
+    }
+    const expected = entries(live);
+    assert.ok(expected.length > 20);
+    await live.close();
+    for (const kind of ["rocksdb", "memory"] as const) {
+      const dir = tempDir(t);
+      const restored = await open<unknown>(dir, { engine: { kind } });
+      assert.equal(changelog.restore(restored), 2_000);
+      assert.deepEqual(entries(restored), expected);
+      // A second time: nothing is applied twice, nothing changes.
+      assert.equal(changelog.restore(restored), 0);
+      await restored.close();
+      const again = await open<unknown>(dir, { engine: { kind } });
+      assert.equal(again.position()?.offset, kind === "rocksdb" ? changelog.end : undefined);
+      await again.close();
+    }
+  });
+
+  test("a batch that begins below the position does not bring older values back", async (t) => {
+    const changelog = new Changelog();
+    const store = await open<number>(tempDir(t));
+    defer(t, () => store.close());
+    store.put("a", 1, 1);
+    store.put("b", 1, 1);
+    commit(store, changelog);
+    store.put("a", 2, 2);
+    commit(store, changelog);
+    const [first] = changelog.batches;
+    assert.ok(first);
+    assert.equal(store.restore(decodeBatches(first.data), changelog.end), 0);
+    assert.equal(store.get("a")?.value, 2);
+  });
+
+  test("the position of any number of restarts never goes backwards", async (t) => {
+    const dir = tempDir(t);
+    const changelog = new Changelog();
+    let before = 0;
+    for (let restart = 0; restart < 6; restart++) {
+      const store = await open<number>(dir);
+      assert.ok((store.position()?.offset ?? 0) >= before);
+      store.put(`k${restart}`, restart, restart);
+      if (restart % 2 === 0) commit(store, changelog);
+      before = store.position()?.offset ?? 0;
+      await store.close();
+    }
+    assert.equal(before, 3);
+  });
+
+  test("a store left alone for longer than tombstones live begins from nothing, and says so", async (t) => {
+    const dir = tempDir(t);
+    const changelog = new Changelog();
+    const start = Date.now();
+    const store = await open<number>(dir, {}, { now: () => start });
+    store.put("a", 1, 1);
+    commit(store, changelog);
+    await store.close();
+    const notices: StoreNotice[] = [];
+    const onNotice = (notice: StoreNotice): void => void notices.push(notice);
+    const inTime = await open<number>(dir, {}, { now: () => start + 24 * HOUR, onNotice });
+    assert.equal(inTime.get("a")?.value, 1);
+    await inTime.close();
+    assert.equal(notices.length, 0);
+    const late = await open<number>(dir, {}, { now: () => start + 24 * HOUR + 1, onNotice });
+    assert.equal(late.get("a"), undefined);
+    assert.equal(late.position(), undefined);
+    await late.close();
+    assert.match(notices[0]?.message ?? "", /delete\.retention\.ms .* restored from the beginning/);
+  });
+
+  test("without a changelog nothing is thrown away for its age", async (t) => {
+    const dir = tempDir(t);
+    const store = await open<number>(dir, { logged: false });
+    store.put("a", 1, 1);
+    store.flush();
+    assert.equal(store.takeChangelog(), undefined);
+    store.committed(undefined);
+    await store.close();
+    const late = await open<number>(dir, { logged: false }, { now: () => Date.now() + 1_000 * HOUR });
+    assert.equal(late.get("a")?.value, 1);
+    await late.close();
+  });
+});
+
+describe("damage", () => {
+  async function damaged(t: Parameters<typeof tempDir>[0], harm: (dir: string) => void): Promise<{ notices: StoreNotice[]; dir: string }> {
+    const dir = tempDir(t);
+    const changelog = new Changelog();
+    const store = await open<number>(dir);
+    for (let i = 0; i < 100; i++) store.put(`k${i}`, i, i);
+    commit(store, changelog);
+    await store.close();
+    // Opened again, so that the data is in a table file and not only in the write-ahead log.
+    await (await open<number>(dir)).close();
+    const at = storeDirectory(dir, "counts");
+    harm(at);
+    const notices: StoreNotice[] = [];
+    const fresh = await open<number>(dir, {}, { onNotice: (notice) => notices.push(notice) });
+    assert.equal(fresh.position(), undefined, "empty, without a position: to be restored");
+    changelog.restore(fresh);
+    assert.equal(entries(fresh).length, 100);
+    await fresh.close();
+    return { notices, dir: at };
+  }
+  const file = (dir: string, pattern: RegExp): string => join(dir, readdirSync(dir).find((name) => pattern.test(name)) ?? "missing");
+  const harms: [name: string, harm: (dir: string) => void, reason: RegExp][] = [
+    ["a missing CURRENT", (dir) => rmSync(join(dir, "CURRENT")), /CURRENT file is missing/],
+    ["a missing MANIFEST", (dir) => rmSync(file(dir, /^MANIFEST/)), /MANIFEST-\d+ file, which CURRENT points to, is missing/],
+    ["an unreadable CURRENT", (dir) => writeFileSync(join(dir, "CURRENT"), "rubbish"), /CURRENT/],
+    ["a truncated MANIFEST", (dir) => truncateSync(file(dir, /^MANIFEST/), 20), /./],
+    ["a missing table file", (dir) => rmSync(file(dir, /\.sst$/)), /\.sst/],
+    ["a truncated table file", (dir) => truncateSync(file(dir, /\.sst$/), 100), /\.sst|Sst/],
+    ["an unreadable FORMAT", (dir) => writeFileSync(join(dir, "FORMAT"), "\u0000\u0000"), /FORMAT file cannot be read/],
+    ["a missing FORMAT", (dir) => rmSync(join(dir, "FORMAT")), /no FORMAT file/],
+  ];
+  for (const [name, harm, reason] of harms) {
+    test(`${name}: set aside under another name, and a fresh store takes its place`, async (t) => {
+      const { notices, dir } = await damaged(t, harm);
+      assert.equal(notices.length, 1);
+      const [notice] = notices;
+      assert.equal(notice?.kind, "set-aside");
+      assert.match(notice?.message ?? "", reason);
+      assert.ok(existsSync(notice?.movedTo ?? ""), "it was renamed, not deleted");
+      assert.match(notice?.movedTo ?? "", new RegExp(`^${dir}\\.corrupt-\\d{8}T\\d{9}Z$`));
+    });
+  }
+
+  test("a directory written by a newer keyfold is refused and left as it is", async (t) => {
+    const dir = tempDir(t);
+    const store = await open<number>(dir);
+    await store.close();
+    const format = join(storeDirectory(dir, "counts"), "FORMAT");
+    writeFileSync(format, "format 9\noldest-reader 7\n");
+    await assert.rejects(
+      open(dir),
+      (error) =>
+        error instanceof KeyfoldError && error.code === "format-newer" && /needs format 7, this version reads up to 1/.test(error.message),
+    );
+    // One that was written by a newer keyfold, but says that this one may open it.
+    writeFileSync(format, "format 9\noldest-reader 1\n");
+    await (await open(dir)).close();
+    assert.equal(readFileSync(format, "utf8"), "format 9\noldest-reader 1\n");
+  });
+
+  test("two set aside in the same millisecond get names of their own", async (t) => {
+    const dir = tempDir(t);
+    const at = storeDirectory(dir, "counts");
+    const names: string[] = [];
+    for (let i = 0; i < 3; i++) {
+      await (await open(dir)).close();
+      names.push(await setAside({ dir: at, store: "counts", task: "0_0" }, "a test", { now: () => 0, onNotice: () => undefined }));
+    }
+    assert.equal(new Set(names).size, 3);
+  });
+
+  test("a value of another layout is noticed by the get that needs it, and by nothing else", async (t) => {
+    const dir = tempDir(t);
+    const changelog = new Changelog();
+    const builder = new BatchBuilder();
+    builder.append("bad", Buffer.from('{"a":1}'), 1);
+    changelog.append(builder.finish(), 1);
+    const store = await open<number>(dir);
+    defer(t, () => store.close());
+    changelog.restore(store);
+    store.put("good", 1, 1);
+    commit(store, changelog);
+    store.prefetch(["good", "bad"]);
+    assert.equal(store.get("good")?.value, 1);
+    assert.throws(
+      () => store.get("bad"),
+      (error) =>
+        error instanceof KeyfoldError && error.code === "state-unreadable" && /key "bad" in store "counts" of task 0_0/.test(error.message),
+    );
+    store.put("bad", 2, 2);
+    commit(store, changelog);
+    assert.equal(store.get("bad")?.value, 2);
+  });
+});
