@@ -1,10 +1,11 @@
-/** A process to be killed: commits from several producers at once, and says on stdout what was acknowledged. Arguments: directory, flush. */
+/** A process to be killed: commits from several producers at once, compacts all the while, and says on stdout what was acknowledged. Arguments: directory, flush. */
 import { openEmbeddedLog } from "../../runtime/log/embedded/log.ts";
 import { outBatch } from "./helpers.ts";
 
 const [dir = "", flush = "os"] = process.argv.slice(2);
 const log = await openEmbeddedLog({ dir, flush: flush === "commit" ? "commit" : "os", syncIntervalMs: 20 });
 await log.ensureTopic({ name: "in", partitions: 4 });
+await log.ensureTopic({ name: "state", partitions: 4, config: { "cleanup.policy": "compact", "delete.retention.ms": "0" } });
 await log.ensureTopic({ name: "out", partitions: 8, config: { "cleanup.policy": "compact" } });
 
 async function produce(producer: number): Promise<void> {
@@ -16,12 +17,16 @@ async function produce(producer: number): Promise<void> {
       group: "group",
       producer: `group-0_${producer}`,
       atomic: true,
-      batches: [outBatch("out", producer * 2, record), outBatch("out", producer * 2 + 1, record)],
+      batches: [outBatch("state", producer, [[`${n % 7}`, n % 3 === 0 ? null : `${n}`]]), outBatch("out", producer * 2, record), outBatch("out", producer * 2 + 1, record)],
       offsets: [{ ...source, offset: n + 1, metadata: `${n}` }],
     });
     process.stdout.write(`${producer} ${n}\n`);
   }
 }
 
+async function clean(): Promise<void> {
+  for (;;) await log.cleanNow();
+}
+
 process.stdout.write("ready\n");
-await Promise.all([0, 1, 2, 3].map(produce));
+await Promise.all([clean(), ...[0, 1, 2, 3].map(produce)]);

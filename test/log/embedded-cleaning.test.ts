@@ -232,6 +232,36 @@ test("a large topic is compacted in several steps, with small batches joined, wh
   await log.close();
 });
 
+test("a topic deleted, and a log closed, in the middle of compaction leave nothing behind", async (t) => {
+  const dir = await tempDir(t);
+  let log = await openEmbeddedLog({ dir, flush: "os" });
+  const config = { "cleanup.policy": "compact" };
+  const fillTopic = async (): Promise<void> => {
+    await log.ensureTopic({ name: "t", partitions: 1, config });
+    for (let n = 0; n < 20; n++) await log.append([outBatch("t", 0, Array.from({ length: 500 }, (_, i) => [`${i}`, `${n} ${"v".repeat(80)}`] as const))]);
+  };
+  await fillTopic();
+  const cleaning = log.cleanNow();
+  await log.append([outBatch("t", 0, [["between", "steps"]])]);
+  await log.deleteTopic("t");
+  await cleaning;
+  for (let restart = 0; restart < 2; restart++) {
+    await log.close();
+    log = await openEmbeddedLog({ dir, flush: "os" });
+    await log.ensureTopic({ name: "t", partitions: 1, config });
+    assert.deepEqual(await log.offsets([{ topic: "t", partition: 0 }]), [{ start: 0, end: 0 }]);
+  }
+  await fillTopic();
+  const cut = log.cleanNow();
+  await log.append([outBatch("t", 0, [["between", "steps"]])]);
+  await Promise.all([log.close(), cut]);
+  log = await openEmbeddedLog({ dir, flush: "os" });
+  const state = new Map((await readAll(log, "t", 0)).map(({ key, value }) => [key, value]));
+  assert.equal(state.size, 501);
+  for (let i = 0; i < 500; i++) assert.match(state.get(`${i}`) ?? "", /^19 /);
+  await log.close();
+});
+
 test("the offset map is a map of bytes", () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.string({ maxLength: 3 }), fc.nat()), { maxLength: 3000 }), (entries) => {

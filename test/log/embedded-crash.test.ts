@@ -35,7 +35,7 @@ async function gone(process: ChildProcess): Promise<void> {
   if (process.exitCode === null && process.signalCode === null) await once(process, "exit");
 }
 
-/** Whole commits only: for each producer both partitions and the offset tell of the same commits, each once, in order. Returns how many. */
+/** Whole commits only: for each producer both partitions, the compacted state and the offset tell of the same commits, each once, in order. Returns how many. */
 async function checkWhole(log: Log): Promise<number[]> {
   const counts: number[] = [];
   for (const producer of PRODUCERS) {
@@ -46,6 +46,8 @@ async function checkWhole(log: Log): Promise<number[]> {
     assert.deepEqual(right.map(({ key, value }) => [key, value]), left.map(({ key, value }) => [key, value]));
     for (const { key, value } of left) assert.equal(value?.length, (Number(key) * 37) % 500);
     if (count > 0) assert.equal(commit?.metadata, `${count - 1}`);
+    const state = new Map((await readAll(log, "state", producer)).map(({ key, value }) => [key, value]));
+    for (let n = Math.max(0, count - 7); n < count; n++) assert.equal(state.get(`${n % 7}`) ?? null, n % 3 === 0 ? null : `${n}`, `state of producer ${producer} after ${count} commits, from commit ${n}`);
     counts.push(count);
   }
   return counts;

@@ -124,6 +124,23 @@ test("a deleted topic's name comes back empty after restarts, and its offsets ar
     await log.deleteTopic("t");
     await log.close();
   }
+  for (const end of [1, 2]) {
+    const log = await openEmbeddedLog({ dir, flush: "os" });
+    await log.ensureTopic({ name: "t", partitions: 1 });
+    await log.append([outBatch("t", 0, [["a", "1"]])]);
+    assert.deepEqual(await log.offsets([{ topic: "t", partition: 0 }]), [{ start: 0, end }]);
+    await log.close();
+  }
+});
+
+test("deleting a topic ends the waits of its readers", async (t) => {
+  const log = await openEmbeddedLog({ dir: await tempDir(t), flush: "os" });
+  await log.ensureTopic({ name: "t", partitions: 1 });
+  const waiting = log.fetch({ topic: "t", partition: 0, position: 0, maxBytes: 1, maxWaitMs: 60_000 });
+  const ended = assert.rejects(waiting, (error: KeyfoldError) => error.code === "topic-unknown");
+  await log.deleteTopic("t");
+  await ended;
+  await log.close();
 });
 
 test("deleteRecords moves the start, which survives restarts even where nothing is left", async (t) => {

@@ -82,7 +82,7 @@ export class AppendWrite implements GroupWrite {
   }
 
   failed(error: unknown): void {
-    for (const { partition } of this.#parts) partition.appended = partition.end;
+    // The offsets given out are taken back by the recovery that follows every failed write.
     this.#settle.reject(error);
   }
 }

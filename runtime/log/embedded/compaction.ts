@@ -38,7 +38,7 @@ export async function compact(partition: Partition, context: CleanContext): Prom
     const dirty = await lastOffsets(partition, from, limit, context);
     const expired = expiredBelow(partition.stored.seen, retentionMs, context.clock());
     if (dirty.to <= from && expired === 0) break;
-    dropped += await dropSuperseded(partition, dirty.map, Math.max(dirty.to, partition.stored.cleanedTo), expired, retentionMs, context);
+    dropped += await dropSuperseded(partition, dirty.map, dirty.to, expired, retentionMs, context);
     more = dirty.map.full;
   }
   return dropped;
