@@ -1,0 +1,21 @@
+import { KeyfoldError } from "../errors.ts";
+import { demo } from "./demo.ts";
+import { parseOptions } from "./options.ts";
+
+/** What `npm start` runs: the example functions on real events. Not part of the published package. */
+const options = parseOptions(process.argv.slice(2));
+const stop = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    // A second Ctrl-C is for whoever does not want to wait. Nothing is lost: the next start replays from the last commit.
+    if (stop.signal.aborted) process.exit(130);
+    stop.abort();
+  });
+}
+try {
+  await demo(options, stop.signal);
+} catch (thrown) {
+  const error = KeyfoldError.from(thrown);
+  process.stderr.write(`${error.code === "internal" ? (error.stack ?? error.message) : error.message}\n`);
+  process.exitCode = 1;
+}
