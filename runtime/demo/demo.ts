@@ -11,7 +11,7 @@ import { createLogger } from "../observe/logger.ts";
 import { hints } from "./hints.ts";
 import type { DemoOptions } from "./options.ts";
 import { forPeople, forPrograms, type Output } from "./output.ts";
-import { freeOr0, mustBeFree } from "./ports.ts";
+import { freeOr0 } from "./ports.ts";
 import { run } from "./run.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -52,8 +52,8 @@ async function demoConfig({ port, internalPort, stateDir }: DemoOptions): Promis
     ...config,
     http: {
       ...http,
-      port: port === undefined ? await freeOr0(http.port, http.host) : await mustBeFree(port, http.host, "--port"),
-      internalPort: internalPort === undefined ? await freeOr0(http.internalPort, http.internalHost) : await mustBeFree(internalPort, http.internalHost, "--internal-port"),
+      port: port ?? (await freeOr0(http.port, http.host)),
+      internalPort: internalPort ?? (await freeOr0(http.internalPort, http.internalHost)),
     },
   };
 }

@@ -1,3 +1,4 @@
+import { EXIT, exitCodeOf } from "../cli/exit-codes.ts";
 import { KeyfoldError } from "../errors.ts";
 import { demo } from "./demo.ts";
 import { parseOptions } from "./options.ts";
@@ -8,14 +9,16 @@ const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {
     // A second Ctrl-C is for whoever does not want to wait. Nothing is lost: the next start replays from the last commit.
-    if (stop.signal.aborted) process.exit(130);
+    if (stop.signal.aborted) process.exit(EXIT.interrupted);
     stop.abort();
   });
 }
+// Whoever read our output has gone, as `head` does.
+process.stdout.on("error", () => stop.abort());
 try {
   await demo(options, stop.signal);
 } catch (thrown) {
   const error = KeyfoldError.from(thrown);
   process.stderr.write(`${error.code === "internal" ? (error.stack ?? error.message) : error.message}\n`);
-  process.exitCode = 1;
+  process.exitCode = exitCodeOf(error);
 }
