@@ -156,10 +156,10 @@ test("compaction agrees with a plain map: random keys, tombstones, restarts and 
     { weight: 2, arbitrary: fc.nat(1500).map((ms) => ({ kind: "wait" as const, ms })) },
   );
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), fc.integer({ min: 61, max: 4000 }), async (steps, maxBatchBytes) => {
+    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), fc.integer({ min: 61, max: 4000 }), fc.integer({ min: 20, max: 200 }), async (steps, maxBatchBytes, compactionKeys) => {
       let now = 10 * DAY;
       const dir = await tempDir(t);
-      let log = await openEmbeddedLog({ dir, flush: "os", clock: () => now });
+      let log = await openEmbeddedLog({ dir, flush: "os", clock: () => now, compactionKeys });
       await log.ensureTopic({ name: "t", partitions: 1, config: { "cleanup.policy": "compact", "delete.retention.ms": "2000" } });
       const written: { key: string; value: string | null; at: number }[] = [];
       for (const one of steps) {
@@ -175,7 +175,7 @@ test("compaction agrees with a plain map: random keys, tombstones, restarts and 
         else if (one.kind === "wait") now += one.ms;
         else {
           await log.close();
-          log = await openEmbeddedLog({ dir, flush: "os", clock: () => now });
+          log = await openEmbeddedLog({ dir, flush: "os", clock: () => now, compactionKeys });
         }
         await agree(log, written, now);
       }
@@ -232,6 +232,19 @@ test("a large topic is compacted in several steps, with small batches joined, wh
   await log.close();
 });
 
+test("more keys than fit into memory are compacted in several passes", async (t) => {
+  const log = await openEmbeddedLog({ dir: await tempDir(t), flush: "os", compactionKeys: 150 });
+  await log.ensureTopic({ name: "t", partitions: 1, config: { "cleanup.policy": "compact" } });
+  for (let n = 0; n < 3; n++) {
+    for (let from = 0; from < 1000; from += 100) await log.append([outBatch("t", 0, Array.from({ length: 100 }, (_, i) => [`${from + i}`, `${n}`] as const))]);
+  }
+  await log.append([outBatch("t", 0, [["tail", "1"]])]);
+  await log.cleanNow();
+  const rows = await readAll(log, "t", 0);
+  assert.deepEqual(rows.map(({ offset }) => offset), Array.from({ length: 1001 }, (_, i) => 2000 + i));
+  await log.close();
+});
+
 test("a topic deleted, and a log closed, in the middle of compaction leave nothing behind", async (t) => {
   const dir = await tempDir(t);
   let log = await openEmbeddedLog({ dir, flush: "os" });
@@ -265,7 +278,7 @@ test("a topic deleted, and a log closed, in the middle of compaction leave nothi
 test("the offset map is a map of bytes", () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.string({ maxLength: 3 }), fc.nat()), { maxLength: 3000 }), (entries) => {
-      const map = new OffsetMap(1e9);
+      const map = new OffsetMap(3000);
       const model = new Map<string, number>();
       for (const [key, offset] of entries) {
         const bytes = Buffer.from(`<${key}>`);
@@ -278,10 +291,16 @@ test("the offset map is a map of bytes", () => {
     }),
     { seed, numRuns: 50 },
   );
-  const full = new OffsetMap(1000);
-  let keys = 0;
-  for (; !full.full; keys++) full.set(Buffer.from(`${keys}`), 0, `${keys}`.length, keys);
-  assert.ok(keys > 20 && keys < 60);
+  const full = new OffsetMap(10);
+  const set = (key: string, offset: number): void => full.set(Buffer.from(key), 0, key.length, offset);
+  for (let n = 0; n < 10; n++) {
+    assert.equal(full.full, false);
+    set(`${n}`, n);
+  }
+  assert.equal(full.full, true);
+  assert.throws(() => set("more", 1), RangeError);
+  set("3", 33);
+  assert.equal(full.get(Buffer.from("3"), 0, 1), 33);
 });
 
 test("times at which tombstones were seen stay few, and never let one go early", () => {

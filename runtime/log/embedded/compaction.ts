@@ -11,8 +11,6 @@ import { numericSetting } from "./topics.ts";
 
 /** Bytes decoded before the event loop gets its turn; some 2 ms of work. */
 const STEP_BYTES = 256 * 1024;
-/** Memory for the keys of one pass; where more keys are dirty, several passes are made. */
-const MAP_BYTES = 64 * 1024 * 1024;
 /** Batches smaller than this on average are joined even where nothing is dropped: a batch is a row to seek and a header to read. */
 const SMALL_BATCH = 16 * 1024;
 /** Kafka's `min.cleanable.dirty.ratio`: compaction starts when half of the records were not seen by it yet. */
@@ -39,7 +37,7 @@ export async function compact(partition: Partition, context: CleanContext): Prom
     const expired = expiredBelow(partition.stored.seen, retentionMs, context.clock());
     if (dirty.to <= from && expired === 0) break;
     dropped += await dropSuperseded(partition, dirty.map, dirty.to, expired, retentionMs, context);
-    more = dirty.map.full;
+    more = dirty.map.full && dirty.to > from;
   }
   return dropped;
 }
@@ -50,9 +48,9 @@ function tailStart(partition: Partition, { database }: CleanContext): number {
   return tail === undefined ? partition.start : readInt64(tail, AT.baseOffset);
 }
 
-async function lastOffsets(partition: Partition, from: number, limit: number, { database, clock, pause }: CleanContext): Promise<{ map: OffsetMap; to: number }> {
+async function lastOffsets(partition: Partition, from: number, limit: number, { database, clock, compactionKeys, pause }: CleanContext): Promise<{ map: OffsetMap; to: number }> {
   const youngest = clock() - numericSetting(partition.config, "min.compaction.lag.ms");
-  const map = new OffsetMap(MAP_BYTES);
+  const map = new OffsetMap(Math.min(compactionKeys, Math.max(0, limit - from)) + 1);
   let to = from;
   while (to < limit && !map.full && !partition.deleted) {
     const { rows } = database.scan(partition.keys(to, limit), { bytes: STEP_BYTES });
@@ -63,6 +61,8 @@ async function lastOffsets(partition: Partition, from: number, limit: number, { 
       const batch = decodeBatches(bytes, { from });
       for (let row = 0; row < batch.length; row++) {
         const start = batch.keyStart[row] as number;
+        // A batch that does not fit is left to the next pass, whole: what was learned of it already is true all the same.
+        if (map.full) return { map, to };
         if (start >= 0) map.set(batch.buffer, start, batch.keyEnd[row] as number, batch.offsets[row] as number);
       }
       to = lastOffsetOf(rows[i] as Buffer) + 1;

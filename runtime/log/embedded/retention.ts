@@ -13,6 +13,8 @@ export interface CleanContext {
   readonly database: Database;
   readonly queue: CommitQueue;
   readonly clock: () => number;
+  /** Keys that compaction learns in one pass. */
+  readonly compactionKeys: number;
   pause(): Promise<void>;
 }
 
