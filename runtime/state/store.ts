@@ -132,4 +132,14 @@ export interface StoreSpec {
   readonly migrate?: Readonly<Record<number, (state: unknown) => unknown>>;
   /** Windowed stores: the changelog gets `compact,delete` and this retention (plus a day, as Kafka Streams does). */
   readonly retentionMs?: number;
+  /** How keys are laid out, where they are not simply the record keys (see state/windowed). */
+  readonly layout?: StoreLayout;
 }
+
+/** Layouts of stores whose keys hold more than a record key. `buffer`: what an operator holds back or looks up, not for reading from outside. */
+export type StoreLayout =
+  | { readonly kind: "time-windows"; readonly sizeMs: number; readonly advanceMs: number; readonly retentionMs: number }
+  | { readonly kind: "sliding-windows"; readonly diffMs: number; readonly retentionMs: number }
+  | { readonly kind: "sessions"; readonly retentionMs: number }
+  | { readonly kind: "versioned"; readonly historyMs: number }
+  | { readonly kind: "buffer" };

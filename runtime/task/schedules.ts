@@ -9,18 +9,31 @@ interface Schedule {
   cancelled: boolean;
 }
 
+/** When a schedule is made, epoch ms. */
+export interface ScheduledAt {
+  readonly now: number;
+  /** Stream time of the task, -1 before the first record. */
+  readonly streamTime: number;
+  /** What wall-clock schedules are aligned to. Default `now`. */
+  readonly start?: number;
+}
+
 /**
  * Punctuations of one task, with Kafka Streams' alignment: by stream time the first is due at 0 and then at multiples of the
- * interval; by wall clock one interval after it was scheduled. Several missed firings are one, and the schedule stays aligned.
+ * interval (a task that restarts goes on with the next multiple); by wall clock one interval after it was scheduled.
+ * Several missed firings are one, and the schedule stays aligned.
  */
 export class Schedules {
   #list: Schedule[] = [];
   /** Smallest due time by stream time: one comparison a record when nothing is due. */
   #nextStream = Number.POSITIVE_INFINITY;
 
-  add(interval: number, type: PunctuationType, now: number, callback: (now: number) => void): Cancellable {
+  add(interval: number, type: PunctuationType, at: ScheduledAt, callback: (now: number) => void): Cancellable {
     if (!Number.isFinite(interval) || interval < 1) throw new RangeError(`schedule: the interval must be at least 1 ms, not ${interval}`);
-    const schedule: Schedule = { interval, type, start: now, callback, next: type === "stream-time" ? 0 : now + interval, cancelled: false };
+    const start = type === "stream-time" ? 0 : (at.start ?? at.now);
+    const from = type === "stream-time" ? at.streamTime : at.now;
+    const next = from < 0 ? 0 : start + (Math.floor((from - start) / interval) + 1) * interval;
+    const schedule: Schedule = { interval, type, start, callback, next, cancelled: false };
     this.#list.push(schedule);
     this.#refresh();
     return {

@@ -18,7 +18,8 @@ export interface TaskParts {
 
 /** A task as its processors see it. */
 export function createTaskContext(options: TaskOptions, parts: TaskParts): TaskContext {
-  const { stores, function: name, partition, wallClock, logger, frozen } = options;
+  const { stores, function: name, partition, wallClock, logger, frozen, scheduleStart } = options;
+  const anchor = scheduleStart === undefined ? {} : { start: scheduleStart };
   const { id, record, collector, schedules, metrics, signal, streamTime } = parts;
   const store = <V>(storeName: string): TaskStore<V> => {
     const found = stores.get(storeName);
@@ -39,7 +40,7 @@ export function createTaskContext(options: TaskOptions, parts: TaskParts): TaskC
     store,
     globalStore: store,
     emit: (topic, codec, key, value, timestamp, headers, target) => collector.emit(topic, codec, key, value, timestamp, headers ?? null, target),
-    schedule: (interval, type, callback) => schedules.add(interval, type, wallClock(), callback),
+    schedule: (interval, type, callback) => schedules.add(interval, type, { now: wallClock(), streamTime: streamTime(), ...anchor }, callback),
     dropped: (reason) => metrics.drop(reason),
     log: logger,
     signal,

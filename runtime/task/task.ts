@@ -374,6 +374,7 @@ export class Task {
     try {
       for (let round = 0; ; round++) {
         let dirty = false;
+        this.#graph?.beforeFlush?.();
         for (const store of this.#options.stores.values()) {
           if (!store.dirty) continue;
           dirty = true;

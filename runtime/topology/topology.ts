@@ -111,5 +111,10 @@ export interface TaskGraph {
    * async reducer; the task then keeps per-key order and waits for all before it commits.
    */
   process(topic: string, key: string | null, value: unknown, timestamp: number): void | Promise<void>;
+  /**
+   * Called at commit before each round of flushing stores (a flush may fill other stores, hence rounds): puts into the stores
+   * what the processors hold in memory, such as stream times.
+   */
+  beforeFlush?(): void;
   close?(): void;
 }

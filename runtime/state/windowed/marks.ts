@@ -9,7 +9,7 @@ export const MARKS_KEY = "\u0000";
  */
 export class Marks<Name extends string> {
   readonly #store: TaskStore;
-  readonly #names: readonly Name[];
+  readonly #names: readonly string[];
   readonly #values: Record<Name, number>;
   #saved: string;
 
@@ -41,11 +41,11 @@ export class Marks<Name extends string> {
     const text = this.#text();
     if (text === this.#saved) return;
     this.#saved = text;
-    const values = this.#names.map((name) => this.#values[name]);
+    const values = this.#names.map((name) => this.#values[name as Name]);
     this.#store.put(MARKS_KEY, values, Math.max(0, ...values));
   }
 
   #text(): string {
-    return this.#names.map((name) => this.#values[name]).join(" ");
+    return this.#names.map((name) => this.#values[name as Name]).join(" ");
   }
 }
