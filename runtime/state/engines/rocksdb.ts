@@ -2,7 +2,7 @@ import { type Batch, type Column, RocksLevel } from "rocksdb";
 import { IteratorRegistry } from "../iterators.ts";
 import { engineError, storeClosed } from "../store-errors.ts";
 import type { StateStore, StoreContext, StorePosition, StoreWrite } from "../store.ts";
-import { RocksIterator } from "./rocksdb-iterator.ts";
+import { RocksIterators } from "./rocksdb-iterators.ts";
 
 const META = "meta";
 const POSITION_KEY = Buffer.from("position");
@@ -15,11 +15,11 @@ const POSITION_KEY = Buffer.from("position");
 export class RocksEngine implements StateStore {
   readonly persistent = true;
   readonly #iterators: IteratorRegistry;
-  readonly #own = new Set<RocksIterator>();
   readonly #now: () => number;
   #db: RocksLevel | undefined;
   /** One for all writes: each holds native memory as large as its largest write until it is garbage collected, which V8 sees no reason for. */
   #batch: Batch | undefined;
+  #ranges: RocksIterators | undefined;
   #meta: { readonly column: Column } | undefined;
   #context: StoreContext | undefined;
   #position: StorePosition | undefined;
@@ -56,6 +56,7 @@ export class RocksEngine implements StateStore {
     }
     this.#db = db;
     this.#batch = db._chainedBatch();
+    this.#ranges = new RocksIterators(db, context, this.#iterators, this.#now, (thrown) => this.#error(thrown, "reading"));
     this.#meta = { column: db.columns[META] as Column };
     this.#position = readPosition(db._getManySync([POSITION_KEY], this.#meta)[0]);
   }
@@ -84,23 +85,9 @@ export class RocksEngine implements StateStore {
   }
 
   range(from: Uint8Array | undefined, to: Uint8Array | undefined, reverse = false): IterableIterator<readonly [Uint8Array, Uint8Array]> {
-    const db = this.#mustBeOpen();
-    const context = this.#context as StoreContext;
+    this.#mustBeOpen();
     try {
-      const native = db._iterator({
-        ...(from !== undefined && from.length > 0 ? { gte: from } : {}),
-        ...(to !== undefined ? { lt: to } : {}),
-        reverse,
-        keyEncoding: "buffer",
-        valueEncoding: "buffer",
-        highWaterMarkBytes: 1024 * 1024,
-      });
-      return new RocksIterator(
-        native,
-        { store: context.store, task: context.task, since: this.#now() },
-        [this.#own, this.#iterators],
-        (thrown) => this.#error(thrown, "reading"),
-      );
+      return (this.#ranges as RocksIterators).range(from, to, reverse);
     } catch (thrown) {
       throw this.#error(thrown, "reading");
     }
@@ -108,6 +95,7 @@ export class RocksEngine implements StateStore {
 
   write(writes: readonly StoreWrite[], position: StorePosition | undefined): void {
     this.#mustBeOpen();
+    this.#ranges?.changed();
     const batch = this.#batch as Batch;
     try {
       for (const { key, value } of writes) {
@@ -127,6 +115,7 @@ export class RocksEngine implements StateStore {
   dropRange(from: Uint8Array, to: Uint8Array): void {
     const db = this.#mustBeOpen();
     if (Buffer.compare(from, to) >= 0) return;
+    this.#ranges?.changed();
     let failure: unknown;
     // The binding deletes at once, but tells of an error by callback only; it makes the call before it returns.
     db._clear({ gte: from, lt: to }, (error) => {
@@ -150,8 +139,8 @@ export class RocksEngine implements StateStore {
     this.#db = undefined;
     this.#batch?._closeSync();
     this.#batch = undefined;
-    // A native iterator must not outlive its database.
-    for (const iterator of this.#own) iterator.close();
+    this.#ranges?.close();
+    this.#ranges = undefined;
     try {
       await db.close();
     } catch (thrown) {

@@ -77,8 +77,9 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     if (this.#metrics !== undefined) this.#metrics.prefetched += missing.size;
     let room = this.#cache.room * PREFETCH_SHARE;
     this.#inner.readMany([...missing], (key, entry) => {
-      if (room > 0) room -= this.#addClean(key, entry);
-      else this.#ahead.set(key, entry);
+      const taken = room > 0 ? this.#addClean(key, entry) : 0;
+      if (taken === 0) this.#ahead.set(key, entry);
+      room -= taken;
     });
     this.#cache.shrink();
   }
