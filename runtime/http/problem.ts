@@ -16,6 +16,8 @@ export interface Problem {
 /** Told of errors that are our fault, with the reference the client was given. */
 export type ReportInternal = (error: KeyfoldError, reference: string) => void;
 
+export const ignore: ReportInternal = () => {};
+
 /**
  * Any thrown thing as a problem document. What is not a KeyfoldError, or is an `internal` one, is reported in full to the
  * host's log and answered with a reference only: messages and stacks of bugs stay inside.

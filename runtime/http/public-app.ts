@@ -1,7 +1,7 @@
 import type { Hono } from "hono";
 import type { HostApi } from "../host/api.ts";
 import { LiveClients } from "./live-clients.ts";
-import type { ReportInternal } from "./problem.ts";
+import { ignore, type ReportInternal } from "./problem.ts";
 import { type RouteStatsOf, RouteTable } from "./route-table.ts";
 import { functionRoutesHandler } from "./routes/function-routes.ts";
 import { invokeHandler } from "./routes/invoke.ts";
@@ -13,8 +13,8 @@ import type { HttpApp } from "./server.ts";
 import type { Bindings } from "./target.ts";
 
 export interface PublicAppOptions {
-  /** Told of errors that are our fault, which clients see as a reference only. */
-  readonly report: ReportInternal;
+  /** Told of errors that are our fault, which clients see as a reference only. Default: nobody. */
+  readonly report?: ReportInternal;
   /** Where requests are counted; absent: nowhere. */
   readonly stats?: RouteStatsOf;
   /** Time between heartbeats of live streams, ms. Default 15 000. */
@@ -27,12 +27,12 @@ export interface PublicApp extends HttpApp {
 }
 
 /** The public listener: events in, queries out. Paths, methods and field names are the contract of docs/http.md. */
-export function createPublicApp(host: HostApi, options: PublicAppOptions): PublicApp {
+export function createPublicApp(host: HostApi, options: PublicAppOptions = {}): PublicApp {
   const live = new LiveClients({
     limit: host.config.limits["live.max.clients"],
     ...(options.heartbeatMs === undefined ? {} : { heartbeatMs: options.heartbeatMs }),
   });
-  const routes = new RouteTable("public", options.stats, options.report);
+  const routes = new RouteTable("public", options.stats, options.report ?? ignore);
   routes.add("POST", "/v1/functions/:fn/keys/:key", invokeHandler(host));
   routes.add("POST", "/v1/topics/:topic/records", recordsHandler(host));
   routes.add("GET", "/v1/functions/:fn/keys/:key", getHandler(host));

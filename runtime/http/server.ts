@@ -2,7 +2,8 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { KeyfoldError } from "../errors.ts";
-import { PROBLEM_TYPE, problemOf, problemResponse } from "./problem.ts";
+import { isLoopback } from "./loopback.ts";
+import { ignore, PROBLEM_TYPE, problemOf, problemResponse } from "./problem.ts";
 import type { Bindings } from "./target.ts";
 
 /** Time a client gets to send the whole head, ms: one that drips header bytes holds a connection no longer. */
@@ -65,11 +66,6 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<List
   };
 }
 
-/** An address only this machine reaches. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
-}
-
 function bind(server: Server, host: string, port: number, flag: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
@@ -102,7 +98,7 @@ async function closeServer(server: Server, app: HttpApp, graceMs: number): Promi
 /** What the adapter could not make a request of: a bad Host header, a bad target. */
 function badRequest(thrown: unknown): Response {
   const reason = thrown instanceof Error ? thrown.message : "it cannot be understood";
-  return problemResponse(problemOf(new KeyfoldError("bad-request", `the request is not valid: ${reason}`), "/", () => {}));
+  return problemResponse(problemOf(new KeyfoldError("bad-request", `the request is not valid: ${reason}`), "/", ignore));
 }
 
 /** What Node could not parse, or would not wait for: answered in the same form as everything else, then cut. */
@@ -117,7 +113,7 @@ function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
       : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
         ? ["408 Request Timeout", new KeyfoldError("timeout", `the request's head was not complete after ${HEADERS_TIMEOUT_MS} ms`)]
         : ["400 Bad Request", new KeyfoldError("bad-request", "the request is not valid HTTP/1.1")];
-  const { body } = problemOf(problem, "/", () => {});
+  const { body } = problemOf(problem, "/", ignore);
   const status = Number(line.slice(0, 3));
   const text = JSON.stringify({ ...(JSON.parse(body) as object), status });
   socket.end(`HTTP/1.1 ${line}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`);

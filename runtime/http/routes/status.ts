@@ -1,7 +1,7 @@
 import { KeyfoldError } from "../../errors.ts";
 import type { HostApi } from "../../host/api.ts";
 import { parseQuery } from "../query.ts";
-import { problemOf, problemResponse } from "../problem.ts";
+import { ignore, problemOf, problemResponse } from "../problem.ts";
 import { jsonResponse } from "../responses.ts";
 import type { Handler } from "../route-table.ts";
 import { STATUS } from "../status.ts";
@@ -43,7 +43,7 @@ export function readyHandler(host: HostApi): Handler {
 function stateOf(path: string, good: "healthy" | "ready", reasons: readonly string[]): Response {
   if (reasons.length === 0) return jsonResponse(`{"status":"${good}"}`);
   const error = new KeyfoldError("not-ready", `not ${good}: ${reasons.join("; ")}`, { remedy: "retry" });
-  return problemResponse(problemOf(error, path, () => {}, { reasons }));
+  return problemResponse(problemOf(error, path, ignore, { reasons }));
 }
 
 /** `GET /errors`: what a problem's relative `type` leads to. */
