@@ -58,7 +58,10 @@ export function logContract(name: string, prepare: () => Promise<Ground>): void 
     test("a topic that differs from what is asked for is refused, with both values named", async () => {
       const topic = await newTopic(2, { "cleanup.policy": "compact" });
       await assert.rejects(log.ensureTopic({ name: topic, partitions: 5 }), fails("topic-mismatch", /2.*5/));
-      await assert.rejects(log.ensureTopic({ name: topic, partitions: 2, config: { "cleanup.policy": "delete" } }), fails("topic-mismatch", /compact.*delete/));
+      await assert.rejects(
+        log.ensureTopic({ name: topic, partitions: 2, config: { "cleanup.policy": "delete" } }),
+        fails("topic-mismatch", /compact.*delete/),
+      );
     });
 
     test("two at once create one topic", async () => {
@@ -70,10 +73,14 @@ export function logContract(name: string, prepare: () => Promise<Ground>): void 
     test("records come back as they went in", async () => {
       const topic = await newTopic();
       const builder = new BatchBuilder();
-      const headers = [["trace", Buffer.from("x-1")], ["trace", null], ["ünï", Buffer.alloc(0)]] as const;
+      const headers = [
+        ["trace", Buffer.from("x-1")],
+        ["trace", null],
+        ["ünï", Buffer.alloc(0)],
+      ] as const;
       builder.append("key", Buffer.from("value"), 1_700_000_000_123, headers);
       builder.append("schlüssel-🔑", Buffer.from([0, 255, 128]), 1_600_000_000_000);
-      builder.append(Buffer.alloc(4), Buffer.alloc(0), 1_800_000_000_000);
+      builder.append(Buffer.alloc(4), Buffer.alloc(0), 1_750_000_000_000);
       builder.append(null, null, 1_700_000_000_000);
       builder.append("", Buffer.alloc(100_000, "x"), 1_700_000_000_000);
       assert.deepEqual(await log.append([{ topic, partition: 0, data: builder.finish(), count: builder.count }]), [0]);
@@ -81,19 +88,26 @@ export function logContract(name: string, prepare: () => Promise<Ground>): void 
       assert.deepEqual([next, end], [5, 5]);
       const batch = decodeBatches(data);
       assert.deepEqual([...batch.offsets.subarray(0, batch.length)], [0, 1, 2, 3, 4]);
-      assert.deepEqual([...batch.timestamps.subarray(0, batch.length)], [1_700_000_000_123, 1_600_000_000_000, 1_800_000_000_000, 1_700_000_000_000, 1_700_000_000_000]);
-      assert.deepEqual([0, 1, 2, 3, 4].map((i) => keyBytes(batch, i)?.toString("hex") ?? null), [
-        Buffer.from("key").toString("hex"),
-        Buffer.from("schlüssel-🔑").toString("hex"),
-        "00000000",
-        null,
-        "",
-      ]);
-      assert.deepEqual([0, 1, 2, 3].map((i) => valueBytes(batch, i)?.toString("hex") ?? null), [Buffer.from("value").toString("hex"), "00ff80", "", null]);
+      assert.deepEqual(
+        [...batch.timestamps.subarray(0, batch.length)],
+        [1_700_000_000_123, 1_600_000_000_000, 1_750_000_000_000, 1_700_000_000_000, 1_700_000_000_000],
+      );
+      assert.deepEqual(
+        [0, 1, 2, 3, 4].map((i) => keyBytes(batch, i)?.toString("hex") ?? null),
+        [Buffer.from("key").toString("hex"), Buffer.from("schlüssel-🔑").toString("hex"), "00000000", null, ""],
+      );
+      assert.deepEqual(
+        [0, 1, 2, 3].map((i) => valueBytes(batch, i)?.toString("hex") ?? null),
+        [Buffer.from("value").toString("hex"), "00ff80", "", null],
+      );
       assert.equal(valueBytes(batch, 4)?.length, 100_000);
       assert.deepEqual(
         batch.headers?.[0]?.map(([header, value]) => [header, value === null ? null : Buffer.from(value).toString()]),
-        [["trace", "x-1"], ["trace", null], ["ünï", ""]],
+        [
+          ["trace", "x-1"],
+          ["trace", null],
+          ["ünï", ""],
+        ],
       );
       assert.equal(batch.headers?.[1] ?? null, null);
     });
@@ -108,20 +122,44 @@ export function logContract(name: string, prepare: () => Promise<Ground>): void 
       await log.append([{ topic, partition: 0, data: builder.finish(), count: 3 }]);
       const [a, b, c] = await readAll(log, topic, 0);
       assert.equal(b?.timestamp, 77);
-      for (const stamp of [a?.timestamp ?? 0, c?.timestamp ?? 0]) assert.ok(stamp >= since - 1000 && stamp <= Date.now() + 1000, String(stamp));
+      for (const stamp of [a?.timestamp ?? 0, c?.timestamp ?? 0])
+        assert.ok(stamp >= since - 1000 && stamp <= Date.now() + 1000, String(stamp));
     });
 
     test("one append reaches several partitions and topics, each with offsets of its own", async () => {
       const [one, two] = [await newTopic(2), await newTopic(1)];
       await log.append([outBatch(one, 0, [["x", "0"]])]);
-      const bases = await log.append([outBatch(one, 0, [["a", "1"], ["b", "2"]]), outBatch(one, 1, [["c", "3"]]), outBatch(two, 0, [["d", "4"]]), outBatch(one, 0, [["e", "5"]])]);
-      assert.deepEqual(bases, [1, 0, 0, 3]);
-      assert.deepEqual((await readAll(log, one, 0)).map(({ key, offset }) => [key, offset]), [["x", 0], ["a", 1], ["b", 2], ["e", 3]]);
-      assert.deepEqual(await log.offsets([{ topic: one, partition: 0 }, { topic: one, partition: 1 }, { topic: two, partition: 0 }]), [
-        { start: 0, end: 4 },
-        { start: 0, end: 1 },
-        { start: 0, end: 1 },
+      const bases = await log.append([
+        outBatch(one, 0, [
+          ["a", "1"],
+          ["b", "2"],
+        ]),
+        outBatch(one, 1, [["c", "3"]]),
+        outBatch(two, 0, [["d", "4"]]),
+        outBatch(one, 0, [["e", "5"]]),
       ]);
+      assert.deepEqual(bases, [1, 0, 0, 3]);
+      assert.deepEqual(
+        (await readAll(log, one, 0)).map(({ key, offset }) => [key, offset]),
+        [
+          ["x", 0],
+          ["a", 1],
+          ["b", 2],
+          ["e", 3],
+        ],
+      );
+      assert.deepEqual(
+        await log.offsets([
+          { topic: one, partition: 0 },
+          { topic: one, partition: 1 },
+          { topic: two, partition: 0 },
+        ]),
+        [
+          { start: 0, end: 4 },
+          { start: 0, end: 1 },
+          { start: 0, end: 1 },
+        ],
+      );
       assert.deepEqual(await log.append([]), []);
     });
 
@@ -131,9 +169,18 @@ export function logContract(name: string, prepare: () => Promise<Ground>): void 
       const [base] = await log.append([outBatch(topic, 0, pairs, 4096)]);
       assert.equal(base, 0);
       const rows = await readAll(log, topic, 0, 0, 10_000);
-      assert.deepEqual(rows.map(({ offset }) => offset), pairs.map((_, i) => i));
-      assert.deepEqual(rows.map(({ key }) => key), pairs.map(([key]) => key));
-      assert.deepEqual((await readAll(log, topic, 0, 1234, 10_000)).map(({ key }) => key), pairs.slice(1234).map(([key]) => key));
+      assert.deepEqual(
+        rows.map(({ offset }) => offset),
+        pairs.map((_, i) => i),
+      );
+      assert.deepEqual(
+        rows.map(({ key }) => key),
+        pairs.map(([key]) => key),
+      );
+      assert.deepEqual(
+        (await readAll(log, topic, 0, 1234, 10_000)).map(({ key }) => key),
+        pairs.slice(1234).map(([key]) => key),
+      );
       const little = await log.fetch({ topic, partition: 0, position: 0, maxBytes: 1, maxWaitMs: 0 });
       assert.ok(little.next > 0 && little.next < 5000, "one batch however small maxBytes is");
     });
@@ -190,45 +237,123 @@ export function logContract(name: string, prepare: () => Promise<Ground>): void 
 
     test("bytes that are not batches are refused, and harm nobody else", async () => {
       const topic = await newTopic();
-      const good = outBatch(topic, 0, [["a", "1"], ["b", "2"]]);
+      const good = outBatch(topic, 0, [
+        ["a", "1"],
+        ["b", "2"],
+      ]);
       const bad = { topic, partition: 0, data: good.data.slice(0, good.data.length - 3), count: 2 };
-      const results = await Promise.allSettled([log.append([bad]), log.append([good]), log.append([{ ...outBatch(topic, 0, [["c", "3"]]), count: 7 }])]);
-      assert.deepEqual(results.map(({ status }) => status), ["rejected", "fulfilled", "rejected"]);
+      const results = await Promise.allSettled([
+        log.append([bad]),
+        log.append([good]),
+        log.append([{ ...outBatch(topic, 0, [["c", "3"]]), count: 7 }]),
+      ]);
+      assert.deepEqual(
+        results.map(({ status }) => status),
+        ["rejected", "fulfilled", "rejected"],
+      );
       for (const result of results) if (result.status === "rejected") fails("log-corrupt")(result.reason as KeyfoldError);
-      assert.deepEqual((await readAll(log, topic, 0)).map(({ key }) => key), ["a", "b"]);
+      assert.deepEqual(
+        (await readAll(log, topic, 0)).map(({ key }) => key),
+        ["a", "b"],
+      );
     });
 
     test("appends at the same time are each whole, in order, once", async () => {
       const topic = await newTopic();
-      const appends = Array.from({ length: 40 }, (_, n) => log.append([outBatch(topic, 0, Array.from({ length: 25 }, (_, i) => [`${n}`, `${i}`] as const))]));
+      const appends = Array.from({ length: 40 }, (_, n) =>
+        log.append([
+          outBatch(
+            topic,
+            0,
+            Array.from({ length: 25 }, (_, i) => [`${n}`, `${i}`] as const),
+          ),
+        ]),
+      );
       const bases = (await Promise.all(appends)).map(([base]) => base ?? -1);
       const rows = await readAll(log, topic, 0);
       assert.equal(rows.length, 1000);
       bases.forEach((base, n) => {
-        assert.deepEqual(rows.slice(base, base + 25).map(({ key, value }) => `${key}:${value}`), Array.from({ length: 25 }, (_, i) => `${n}:${i}`));
+        assert.deepEqual(
+          rows.slice(base, base + 25).map(({ key, value }) => `${key}:${value}`),
+          Array.from({ length: 25 }, (_, i) => `${n}:${i}`),
+        );
       });
-      assert.deepEqual([...bases].sort((a, b) => a - b), bases, "in the order in which they were asked for");
+      assert.deepEqual(
+        [...bases].sort((a, b) => a - b),
+        bases,
+        "in the order in which they were asked for",
+      );
     });
 
     for (const atomic of [true, false]) {
       test(`a commit (${atomic ? "atomic" : "not atomic"}) holds records and offsets`, async () => {
         const [input, output] = [await newTopic(2), await newTopic(2)];
         const group = `g-${randomUUID()}`;
-        await log.append([outBatch(input, 0, [["a", "1"], ["b", "2"]])]);
-        const partitions = [{ topic: input, partition: 0 }, { topic: input, partition: 1 }];
+        await log.append([
+          outBatch(input, 0, [
+            ["a", "1"],
+            ["b", "2"],
+          ]),
+        ]);
+        const partitions = [
+          { topic: input, partition: 0 },
+          { topic: input, partition: 1 },
+        ];
         assert.deepEqual(await log.committed(group, partitions), [undefined, undefined]);
-        const batches = [outBatch(output, 1, [["x", "1"], ["y", "2"]]), outBatch(output, 0, [["z", "3"]])];
-        const bases = await log.commit({ group, producer: `${group}-0_0`, atomic, batches, offsets: [{ topic: input, partition: 0, offset: 2, metadata: "stream time 7" }] });
+        const batches = [
+          outBatch(output, 1, [
+            ["x", "1"],
+            ["y", "2"],
+          ]),
+          outBatch(output, 0, [["z", "3"]]),
+        ];
+        const bases = await log.commit({
+          group,
+          producer: `${group}-0_0`,
+          atomic,
+          batches,
+          offsets: [{ topic: input, partition: 0, offset: 2, metadata: "stream time 7" }],
+        });
         assert.deepEqual(bases, [0, 0]);
         const [first, second] = await log.committed(group, partitions);
         assert.deepEqual({ ...first }, { topic: input, partition: 0, offset: 2, metadata: "stream time 7" });
         assert.equal(second, undefined);
-        assert.deepEqual((await readAll(log, output, 1)).map(({ key, offset }) => [key, offset]), [["x", 0], ["y", 1]]);
-        assert.deepEqual((await readAll(log, output, 0)).map(({ key }) => key), ["z"]);
-        await log.commit({ group, producer: `${group}-0_0`, atomic, batches: [], offsets: [{ topic: input, partition: 0, offset: 1 }, { topic: input, partition: 1, offset: 0 }] });
-        assert.deepEqual((await log.committed(group, partitions)).map((commit) => commit?.offset), [1, 0]);
-        const more = await log.commit({ group, producer: `${group}-0_0`, atomic, batches: [outBatch(output, 0, [["z", "4"]])], offsets: [] });
-        assert.deepEqual((await readAll(log, output, 0)).map(({ offset }) => offset), [0, more[0]]);
+        assert.deepEqual(
+          (await readAll(log, output, 1)).map(({ key, offset }) => [key, offset]),
+          [
+            ["x", 0],
+            ["y", 1],
+          ],
+        );
+        assert.deepEqual(
+          (await readAll(log, output, 0)).map(({ key }) => key),
+          ["z"],
+        );
+        await log.commit({
+          group,
+          producer: `${group}-0_0`,
+          atomic,
+          batches: [],
+          offsets: [
+            { topic: input, partition: 0, offset: 1 },
+            { topic: input, partition: 1, offset: 0 },
+          ],
+        });
+        assert.deepEqual(
+          (await log.committed(group, partitions)).map((commit) => commit?.offset),
+          [1, 0],
+        );
+        const more = await log.commit({
+          group,
+          producer: `${group}-0_0`,
+          atomic,
+          batches: [outBatch(output, 0, [["z", "4"]])],
+          offsets: [],
+        });
+        assert.deepEqual(
+          (await readAll(log, output, 0)).map(({ offset }) => offset),
+          [0, more[0]],
+        );
         const [range] = await log.offsets([{ topic: output, partition: 0 }]);
         const tail = await log.fetch({ topic: output, partition: 0, position: (more[0] ?? 0) + 1, ...NOWHERE });
         assert.equal(tail.next, range?.end, "past the last record a reader's position still reaches the end");
@@ -244,7 +369,16 @@ export function logContract(name: string, prepare: () => Promise<Ground>): void 
       assert.equal(await log.describe(topic), undefined);
       await assert.rejects(log.deleteTopic(topic), fails("topic-unknown"));
       await log.ensureTopic({ name: topic, partitions: 2 });
-      assert.deepEqual(await log.offsets([{ topic, partition: 0 }, { topic, partition: 1 }]), [{ start: 0, end: 0 }, { start: 0, end: 0 }]);
+      assert.deepEqual(
+        await log.offsets([
+          { topic, partition: 0 },
+          { topic, partition: 1 },
+        ]),
+        [
+          { start: 0, end: 0 },
+          { start: 0, end: 0 },
+        ],
+      );
     });
 
     test("50 000 records in one append", async () => {
@@ -260,7 +394,13 @@ export function logContract(name: string, prepare: () => Promise<Ground>): void 
     test("closing ends waits, is harmless twice, and what was written is there afterwards", async () => {
       const topic = await newTopic();
       const group = `g-${randomUUID()}`;
-      await log.commit({ group, producer: group, atomic: true, batches: [outBatch(topic, 0, [["a", "1"]])], offsets: [{ topic, partition: 0, offset: 5, metadata: "m" }] });
+      await log.commit({
+        group,
+        producer: group,
+        atomic: true,
+        batches: [outBatch(topic, 0, [["a", "1"]])],
+        offsets: [{ topic, partition: 0, offset: 5, metadata: "m" }],
+      });
       const [range] = await log.offsets([{ topic, partition: 0 }]);
       const waiting = log.fetch({ topic, partition: 0, position: range?.end ?? 0, maxBytes: 1000, maxWaitMs: FOREVER });
       const ended = assert.rejects(waiting, fails("log-closed"));
@@ -269,7 +409,10 @@ export function logContract(name: string, prepare: () => Promise<Ground>): void 
       await assert.rejects(log.fetch({ topic, partition: 0, position: 0, ...NOWHERE }), fails("log-closed"));
       await assert.rejects(log.append([outBatch(topic, 0, [["b", "2"]])]), fails("log-closed"));
       log = await ground.open();
-      assert.deepEqual((await readAll(log, topic, 0)).map(({ key, value }) => [key, value]), [["a", "1"]]);
+      assert.deepEqual(
+        (await readAll(log, topic, 0)).map(({ key, value }) => [key, value]),
+        [["a", "1"]],
+      );
       assert.equal((await log.committed(group, [{ topic, partition: 0 }]))[0]?.offset, 5);
       const [next] = await log.append([outBatch(topic, 0, [["b", "2"]])]);
       assert.equal(next, range?.end);
