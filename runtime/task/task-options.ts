@@ -23,6 +23,8 @@ export interface TaskOptions extends FailurePolicyOptions {
   readonly atomic: boolean;
   readonly frozen: boolean;
   readonly logger: TaskLogger;
+  /** Wall-clock schedules are aligned to this, epoch ms. Default: the moment at which they are made. */
+  readonly scheduleStart?: number;
   /** Store whose entry answers an invoke. */
   readonly invokeStore?: string;
   /** Index in the worker's cells; absent outside workers. */
