@@ -1,0 +1,23 @@
+import type { FunctionInfo } from "../../host/api.ts";
+import { CLIENT_OPTIONS, hostClient } from "../client/client-options.ts";
+import type { Command } from "../command.ts";
+
+export const list: Command = {
+  name: "list",
+  summary: "List the functions a host runs.",
+  options: CLIENT_OPTIONS,
+  json: "{ functions: [...] } as in `GET /v1/functions`",
+  async run(context) {
+    const { output } = context;
+    const answer = await hostClient(context).get<{ functions: readonly FunctionInfo[] }>("public", "v1/functions");
+    if (output.json) output.document(answer);
+    else {
+      output.table(
+        ["FUNCTION", "VERSION", "STATE", "LAG", "READS", "WRITES"],
+        answer.functions.map((fn) => [fn.name, fn.version, fn.state, fn.lag, fn.sources.join(", "), fn.sinks.join(", ")]),
+      );
+      for (const { name, error } of answer.functions) if (error !== undefined) output.warn(`${name}: ${error}`);
+    }
+    return undefined;
+  },
+};

@@ -1,0 +1,32 @@
+import type { TaskInfo } from "../../host/api.ts";
+import { CLIENT_OPTIONS, hostClient } from "../client/client-options.ts";
+import { type Command, textOption } from "../command.ts";
+
+export const tasks: Command = {
+  name: "tasks",
+  summary: "List a host's tasks: state, position, lag.",
+  options: [{ flags: "--function <name>", summary: "of this function alone" }, ...CLIENT_OPTIONS],
+  json: "{ tasks: [...] } as in `GET /v1/tasks` of the internal listener",
+  async run(context) {
+    const { output, options } = context;
+    const only = textOption(options, "function");
+    const answer = await hostClient(context).get<{ tasks: readonly TaskInfo[] }>("internal", "v1/tasks");
+    const shown = answer.tasks.filter((task) => only === undefined || task.function === only);
+    if (output.json) output.document({ tasks: shown });
+    else {
+      output.table(
+        ["FUNCTION", "TASK", "WORKER", "STATE", "LAG", "ENTRIES", "RESTORED"],
+        shown.map((task) => [task.function, task.task, task.worker, task.state, task.lag, total(task.entries), restored(task)]),
+      );
+    }
+    return undefined;
+  },
+};
+
+function total(entries: TaskInfo["entries"]): number {
+  return Object.values(entries).reduce((sum, n) => sum + n, 0);
+}
+
+function restored({ restore }: TaskInfo): string {
+  return restore === undefined ? "" : `${restore.store} ${restore.position}/${restore.end}`;
+}
