@@ -54,7 +54,8 @@ export class BatchBuilder {
     if (!this.#fits(timestamp)) this.#openBatch(timestamp);
     const all = headers ?? NO_HEADERS;
     // A string's length is its byte count while it is ASCII; when it turns out not to be, the record is written again.
-    if (!this.#write(key, key === null ? -1 : key.length, value, timestamp, all)) this.#write(key, Buffer.byteLength(key as string), value, timestamp, all);
+    if (!this.#write(key, key === null ? -1 : key.length, value, timestamp, all))
+      this.#write(key, Buffer.byteLength(key as string), value, timestamp, all);
     this.#count++;
     if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp;
   }
@@ -89,7 +90,10 @@ export class BatchBuilder {
   truncate(mark: number): void {
     const count = Math.floor(mark / MARK_FACTOR);
     if (count === this.#count) return;
-    if (count === 0) return this.reset();
+    if (count === 0) {
+      this.reset();
+      return;
+    }
     if (this.#base >= count) {
       while (this.#base >= count) {
         this.#base = this.#bases.pop() ?? 0;
@@ -112,7 +116,10 @@ export class BatchBuilder {
 
   #fits(timestamp: number): boolean {
     if (!this.#open || this.#at - this.#start >= this.#maxBatchBytes) return false;
-    return (timestamp === NO_TIMESTAMP) === (this.#baseTimestamp === NO_TIMESTAMP) && Math.abs(timestamp - this.#baseTimestamp) <= MAX_TIMESTAMP_DELTA;
+    return (
+      (timestamp === NO_TIMESTAMP) === (this.#baseTimestamp === NO_TIMESTAMP) &&
+      Math.abs(timestamp - this.#baseTimestamp) <= MAX_TIMESTAMP_DELTA
+    );
   }
 
   #openBatch(timestamp: number): void {

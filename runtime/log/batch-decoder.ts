@@ -1,4 +1,4 @@
-import { asBuffer, AT, ATTRIBUTE, batchEnd, corrupt, HEADER_BYTES, readInt64 } from "./batch-header.ts";
+import { AT, ATTRIBUTE, asBuffer, batchEnd, corrupt, HEADER_BYTES, readInt64 } from "./batch-header.ts";
 import { crc32c } from "./crc32c.ts";
 import { fastBuffer } from "./fast-buffer.ts";
 import type { Headers, RecordBatch } from "./record-batch.ts";
@@ -48,7 +48,8 @@ function checkCrc(buffer: Buffer, at: number, end: number): void {
   const written = buffer.readUInt32BE(at + AT.crc);
   if (written === 0) return;
   const found = crc32c(buffer, at + AT.attributes, end);
-  if (found !== written) throw corrupt(`the checksum of the batch at offset ${readInt64(buffer, at)} is ${found}, its header says ${written}`, { at });
+  if (found !== written)
+    throw corrupt(`the checksum of the batch at offset ${readInt64(buffer, at)} is ${found}, its header says ${written}`, { at });
 }
 
 class Columns {
@@ -86,7 +87,8 @@ class Columns {
 function decodeRecords(columns: Columns, batchAt: number, end: number, from: number, row: number): number {
   const { buffer, offsets, timestamps, keyStart, keyEnd, valueStart, valueEnd } = columns;
   const attributes = buffer[batchAt + AT.attributes + 1] as number;
-  if ((attributes & ATTRIBUTE.compression) !== 0) throw corrupt("it is compressed, and was not decompressed by the log's adapter", { at: batchAt });
+  if ((attributes & ATTRIBUTE.compression) !== 0)
+    throw corrupt("it is compressed, and was not decompressed by the log's adapter", { at: batchAt });
   const baseOffset = readInt64(buffer, batchAt);
   const logAppendTime = (attributes & ATTRIBUTE.logAppendTime) !== 0;
   const maxTimestamp = readInt64(buffer, batchAt + AT.maxTimestamp);

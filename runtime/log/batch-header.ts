@@ -48,15 +48,18 @@ export function corrupt(what: string, details: Record<string, unknown> = {}): Ke
 
 /** End of the batch that starts at `at`, after checking that its header is sound and lies within the buffer. */
 export function batchEnd(buffer: Buffer, at: number): number {
-  if (at + HEADER_BYTES > buffer.length) throw corrupt(`a header needs ${HEADER_BYTES} bytes, ${buffer.length - at} are left at byte ${at}`, { at });
+  if (at + HEADER_BYTES > buffer.length)
+    throw corrupt(`a header needs ${HEADER_BYTES} bytes, ${buffer.length - at} are left at byte ${at}`, { at });
   const length = buffer.readInt32BE(at + AT.length);
   const end = at + 12 + length;
   if (length < HEADER_BYTES - 12 || end > buffer.length) {
     throw corrupt(`the batch at byte ${at} says it is ${length + 12} bytes long, ${buffer.length - at} are there`, { at, length });
   }
-  if (buffer[at + AT.magic] !== 2) throw corrupt(`the batch at byte ${at} has format version ${buffer[at + AT.magic]}, only 2 is known`, { at });
+  if (buffer[at + AT.magic] !== 2)
+    throw corrupt(`the batch at byte ${at} has format version ${buffer[at + AT.magic]}, only 2 is known`, { at });
   const count = buffer.readInt32BE(at + AT.count);
-  if (count < 0 || count > length || buffer.readInt32BE(at + AT.lastOffsetDelta) < 0) throw corrupt(`the batch at byte ${at} says it holds ${count} records`, { at, count });
+  if (count < 0 || count > length || buffer.readInt32BE(at + AT.lastOffsetDelta) < 0)
+    throw corrupt(`the batch at byte ${at} says it holds ${count} records`, { at, count });
   return end;
 }
 

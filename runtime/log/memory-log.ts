@@ -23,10 +23,16 @@ export class MemoryLog {
     const existing = this.#topics.get(spec.name)?.description;
     if (existing !== undefined) {
       if (existing.partitions === spec.partitions) return existing;
-      throw new KeyfoldError("topic-mismatch", `Topic "${spec.name}" has ${existing.partitions} partitions, ${spec.partitions} are asked for.`);
+      throw new KeyfoldError(
+        "topic-mismatch",
+        `Topic "${spec.name}" has ${existing.partitions} partitions, ${spec.partitions} are asked for.`,
+      );
     }
     const description: TopicDescription = { name: spec.name, partitions: spec.partitions, config: spec.config ?? {} };
-    this.#topics.set(spec.name, { description, partitions: Array.from({ length: spec.partitions }, () => ({ batches: [], lasts: [], end: 0 })) });
+    this.#topics.set(spec.name, {
+      description,
+      partitions: Array.from({ length: spec.partitions }, () => ({ batches: [], lasts: [], end: 0 })),
+    });
     return description;
   }
 
@@ -62,7 +68,9 @@ export class MemoryLog {
   fetch(topic: string, partition: number, position: number, maxBytes = Number.POSITIVE_INFINITY): Fetched {
     const log = this.#partition(topic, partition);
     if (position < 0 || position > log.end) {
-      throw new KeyfoldError("offset-out-of-range", `Position ${position} of ${topic}-${partition} is outside 0 to ${log.end}.`, { details: { start: 0, end: log.end, position } });
+      throw new KeyfoldError("offset-out-of-range", `Position ${position} of ${topic}-${partition} is outside 0 to ${log.end}.`, {
+        details: { start: 0, end: log.end, position },
+      });
     }
     let low = 0;
     let high = log.lasts.length;
@@ -108,7 +116,11 @@ export class MemoryLog {
   #partition(topic: string, partition: number): MemoryPartition {
     const known = this.#known(topic);
     const found = known.partitions[partition];
-    if (found === undefined) throw new KeyfoldError("partition-unknown", `Topic "${topic}" has ${known.partitions.length} partitions; there is no partition ${partition}.`);
+    if (found === undefined)
+      throw new KeyfoldError(
+        "partition-unknown",
+        `Topic "${topic}" has ${known.partitions.length} partitions; there is no partition ${partition}.`,
+      );
     return found;
   }
 }

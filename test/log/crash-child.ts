@@ -17,7 +17,11 @@ async function produce(producer: number): Promise<void> {
       group: "group",
       producer: `group-0_${producer}`,
       atomic: true,
-      batches: [outBatch("state", producer, [[`${n % 7}`, n % 3 === 0 ? null : `${n}`]]), outBatch("out", producer * 2, record), outBatch("out", producer * 2 + 1, record)],
+      batches: [
+        outBatch("state", producer, [[`${n % 7}`, n % 3 === 0 ? null : `${n}`]]),
+        outBatch("out", producer * 2, record),
+        outBatch("out", producer * 2 + 1, record),
+      ],
       offsets: [{ ...source, offset: n + 1, metadata: `${n}` }],
     });
     process.stdout.write(`${producer} ${n}\n`);

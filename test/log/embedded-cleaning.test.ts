@@ -8,7 +8,7 @@ import { expiredBelow, noteSeen } from "../../runtime/log/embedded/tombstones.ts
 import { BatchBuilder } from "../../runtime/log/record-batch.ts";
 import { outBatch, readAll, tempDir } from "./helpers.ts";
 
-const seed = Number(process.env["KEYFOLD_SEED"] ?? 20261121);
+const seed = Number(process.env.KEYFOLD_SEED ?? 20261121);
 const DAY = 86_400_000;
 
 type Open = Awaited<ReturnType<typeof openEmbeddedLog>>;
@@ -21,7 +21,8 @@ async function put(log: Open, key: string, value: string | null, timestamp: numb
 }
 
 const start = async (log: Open): Promise<number> => (await log.offsets([{ topic: "t", partition: 0 }]))[0]?.start ?? -1;
-const state = async (log: Open): Promise<string[]> => (await readAll(log, "t", 0, await start(log))).map(({ key, value }) => `${key}=${value}`);
+const state = async (log: Open): Promise<string[]> =>
+  (await readAll(log, "t", 0, await start(log))).map(({ key, value }) => `${key}=${value}`);
 
 test("records older than retention.ms go, and the gap is told", async (t) => {
   let now = 100 * DAY;
@@ -35,7 +36,10 @@ test("records older than retention.ms go, and the gap is told", async (t) => {
   await log.cleanNow();
   assert.equal(await start(log), 5);
   assert.equal(log.metrics().batchesDeleted, 5);
-  await assert.rejects(log.fetch({ topic: "t", partition: 0, position: 2, maxBytes: 1, maxWaitMs: 0 }), (error: KeyfoldError) => error.code === "offset-out-of-range" && error.details["gap"] === 3);
+  await assert.rejects(
+    log.fetch({ topic: "t", partition: 0, position: 2, maxBytes: 1, maxWaitMs: 0 }),
+    (error: KeyfoldError) => error.code === "offset-out-of-range" && error.details.gap === 3,
+  );
   now += 10 * DAY;
   await log.cleanNow();
   assert.deepEqual(await log.offsets([{ topic: "t", partition: 0 }]), [{ start: 10, end: 10 }]);
@@ -87,13 +91,31 @@ test("nothing goes from a topic that keeps everything, or is only compacted", as
 test("compaction keeps the last of each key, leaves holes, and keeps the tail", async (t) => {
   const log = await openEmbeddedLog({ dir: await tempDir(t), flush: "os" });
   await log.ensureTopic({ name: "t", partitions: 1, config: { "cleanup.policy": "compact" } });
-  for (const [key, value] of [["a", "1"], ["b", "1"], ["a", "2"], ["c", "1"], ["b", "2"], ["a", "3"], ["a", "4"]] as const) await put(log, key, value, 7);
+  for (const [key, value] of [
+    ["a", "1"],
+    ["b", "1"],
+    ["a", "2"],
+    ["c", "1"],
+    ["b", "2"],
+    ["a", "3"],
+    ["a", "4"],
+  ] as const)
+    await put(log, key, value, 7);
   await log.cleanNow();
   const rows = await readAll(log, "t", 0);
   // The last batch (a=4) is the active tail: what it supersedes stays until the tail moves on.
-  assert.deepEqual(rows.map(({ offset, key, value, timestamp }) => [offset, key, value, timestamp]), [[3, "c", "1", 7], [4, "b", "2", 7], [5, "a", "3", 7], [6, "a", "4", 7]]);
+  assert.deepEqual(
+    rows.map(({ offset, key, value, timestamp }) => [offset, key, value, timestamp]),
+    [
+      [3, "c", "1", 7],
+      [4, "b", "2", 7],
+      [5, "a", "3", 7],
+      [6, "a", "4", 7],
+    ],
+  );
   assert.deepEqual(await log.offsets([{ topic: "t", partition: 0 }]), [{ start: 0, end: 7 }]);
-  for (const position of [0, 1, 2, 3]) assert.equal((await readAll(log, "t", 0, position))[0]?.offset, 3, "a position in a hole reads on after it");
+  for (const position of [0, 1, 2, 3])
+    assert.equal((await readAll(log, "t", 0, position))[0]?.offset, 3, "a position in a hole reads on after it");
   assert.equal(log.metrics().recordsCompacted, 3);
   await log.close();
 });
@@ -156,33 +178,38 @@ test("compaction agrees with a plain map: random keys, tombstones, restarts and 
     { weight: 2, arbitrary: fc.nat(1500).map((ms) => ({ kind: "wait" as const, ms })) },
   );
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), fc.integer({ min: 61, max: 4000 }), fc.integer({ min: 20, max: 200 }), async (steps, maxBatchBytes, compactionKeys) => {
-      let now = 10 * DAY;
-      const dir = await tempDir(t);
-      let log = await openEmbeddedLog({ dir, flush: "os", clock: () => now, compactionKeys });
-      await log.ensureTopic({ name: "t", partitions: 1, config: { "cleanup.policy": "compact", "delete.retention.ms": "2000" } });
-      const written: { key: string; value: string | null; at: number }[] = [];
-      for (const one of steps) {
-        if (one.kind === "append") {
-          const builder = new BatchBuilder({ maxBatchBytes });
-          for (const { key, tombstone, size } of one.records) {
-            const value = tombstone ? null : `${written.length}:${"x".repeat(size)}`;
-            builder.append(`key-${key}`, value === null ? null : Buffer.from(value), 5);
-            written.push({ key: `key-${key}`, value, at: now });
+    fc.asyncProperty(
+      fc.array(step, { minLength: 5, maxLength: 40 }),
+      fc.integer({ min: 61, max: 4000 }),
+      fc.integer({ min: 20, max: 200 }),
+      async (steps, maxBatchBytes, compactionKeys) => {
+        let now = 10 * DAY;
+        const dir = await tempDir(t);
+        let log = await openEmbeddedLog({ dir, flush: "os", clock: () => now, compactionKeys });
+        await log.ensureTopic({ name: "t", partitions: 1, config: { "cleanup.policy": "compact", "delete.retention.ms": "2000" } });
+        const written: { key: string; value: string | null; at: number }[] = [];
+        for (const one of steps) {
+          if (one.kind === "append") {
+            const builder = new BatchBuilder({ maxBatchBytes });
+            for (const { key, tombstone, size } of one.records) {
+              const value = tombstone ? null : `${written.length}:${"x".repeat(size)}`;
+              builder.append(`key-${key}`, value === null ? null : Buffer.from(value), 5);
+              written.push({ key: `key-${key}`, value, at: now });
+            }
+            await log.append([{ topic: "t", partition: 0, data: builder.finish(), count: builder.count }]);
+          } else if (one.kind === "clean") await log.cleanNow();
+          else if (one.kind === "wait") now += one.ms;
+          else {
+            await log.close();
+            log = await openEmbeddedLog({ dir, flush: "os", clock: () => now, compactionKeys });
           }
-          await log.append([{ topic: "t", partition: 0, data: builder.finish(), count: builder.count }]);
-        } else if (one.kind === "clean") await log.cleanNow();
-        else if (one.kind === "wait") now += one.ms;
-        else {
-          await log.close();
-          log = await openEmbeddedLog({ dir, flush: "os", clock: () => now, compactionKeys });
+          await agree(log, written, now);
         }
+        await log.cleanNow();
         await agree(log, written, now);
-      }
-      await log.cleanNow();
-      await agree(log, written, now);
-      await log.close();
-    }),
+        await log.close();
+      },
+    ),
     { seed, numRuns: 40 },
   );
 });
@@ -236,12 +263,22 @@ test("more keys than fit into memory are compacted in several passes", async (t)
   const log = await openEmbeddedLog({ dir: await tempDir(t), flush: "os", compactionKeys: 150 });
   await log.ensureTopic({ name: "t", partitions: 1, config: { "cleanup.policy": "compact" } });
   for (let n = 0; n < 3; n++) {
-    for (let from = 0; from < 1000; from += 100) await log.append([outBatch("t", 0, Array.from({ length: 100 }, (_, i) => [`${from + i}`, `${n}`] as const))]);
+    for (let from = 0; from < 1000; from += 100)
+      await log.append([
+        outBatch(
+          "t",
+          0,
+          Array.from({ length: 100 }, (_, i) => [`${from + i}`, `${n}`] as const),
+        ),
+      ]);
   }
   await log.append([outBatch("t", 0, [["tail", "1"]])]);
   await log.cleanNow();
   const rows = await readAll(log, "t", 0);
-  assert.deepEqual(rows.map(({ offset }) => offset), Array.from({ length: 1001 }, (_, i) => 2000 + i));
+  assert.deepEqual(
+    rows.map(({ offset }) => offset),
+    Array.from({ length: 1001 }, (_, i) => 2000 + i),
+  );
   await log.close();
 });
 
@@ -251,7 +288,14 @@ test("a topic deleted, and a log closed, in the middle of compaction leave nothi
   const config = { "cleanup.policy": "compact" };
   const fillTopic = async (): Promise<void> => {
     await log.ensureTopic({ name: "t", partitions: 1, config });
-    for (let n = 0; n < 20; n++) await log.append([outBatch("t", 0, Array.from({ length: 500 }, (_, i) => [`${i}`, `${n} ${"v".repeat(80)}`] as const))]);
+    for (let n = 0; n < 20; n++)
+      await log.append([
+        outBatch(
+          "t",
+          0,
+          Array.from({ length: 500 }, (_, i) => [`${i}`, `${n} ${"v".repeat(80)}`] as const),
+        ),
+      ]);
   };
   await fillTopic();
   const cleaning = log.cleanNow();
@@ -305,20 +349,27 @@ test("the offset map is a map of bytes", () => {
 
 test("times at which tombstones were seen stay few, and never let one go early", () => {
   fc.assert(
-    fc.property(fc.array(fc.tuple(fc.nat(100), fc.nat(500)), { maxLength: 200 }), fc.integer({ min: 0, max: 2000 }), (rounds, retentionMs) => {
-      let seen: readonly (readonly [number, number])[] = [];
-      const truth: [number, number][] = [];
-      let [offset, now] = [0, 0];
-      for (const [more, pause] of rounds) {
-        offset += more;
-        now += pause;
-        seen = noteSeen(seen, offset, retentionMs, now);
-        truth.push([offset, now]);
-        assert.ok(expiredBelow(seen, retentionMs, now) <= Math.max(0, ...truth.filter(([, at]) => at + retentionMs <= now).map(([below]) => below)));
-        assert.ok(seen.length <= 20, `${seen.length} entries`);
-      }
-      assert.equal(expiredBelow(seen, retentionMs, now + retentionMs), offset);
-    }),
+    fc.property(
+      fc.array(fc.tuple(fc.nat(100), fc.nat(500)), { maxLength: 200 }),
+      fc.integer({ min: 0, max: 2000 }),
+      (rounds, retentionMs) => {
+        let seen: readonly (readonly [number, number])[] = [];
+        const truth: [number, number][] = [];
+        let [offset, now] = [0, 0];
+        for (const [more, pause] of rounds) {
+          offset += more;
+          now += pause;
+          seen = noteSeen(seen, offset, retentionMs, now);
+          truth.push([offset, now]);
+          assert.ok(
+            expiredBelow(seen, retentionMs, now) <=
+              Math.max(0, ...truth.filter(([, at]) => at + retentionMs <= now).map(([below]) => below)),
+          );
+          assert.ok(seen.length <= 20, `${seen.length} entries`);
+        }
+        assert.equal(expiredBelow(seen, retentionMs, now + retentionMs), offset);
+      },
+    ),
     { seed, numRuns: 300 },
   );
 });

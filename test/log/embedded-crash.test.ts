@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { cp, mkdir, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { test, type TestContext } from "node:test";
+import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { KeyfoldError } from "../../runtime/errors.ts";
@@ -42,12 +42,23 @@ async function checkWhole(log: Log): Promise<number[]> {
     const [left, right] = [await readAll(log, "out", producer * 2), await readAll(log, "out", producer * 2 + 1)];
     const [commit] = await log.committed("group", [{ topic: "in", partition: producer }]);
     const count = commit?.offset ?? 0;
-    assert.deepEqual(left.map(({ key }) => Number(key)), Array.from({ length: count }, (_, n) => n));
-    assert.deepEqual(right.map(({ key, value }) => [key, value]), left.map(({ key, value }) => [key, value]));
+    assert.deepEqual(
+      left.map(({ key }) => Number(key)),
+      Array.from({ length: count }, (_, n) => n),
+    );
+    assert.deepEqual(
+      right.map(({ key, value }) => [key, value]),
+      left.map(({ key, value }) => [key, value]),
+    );
     for (const { key, value } of left) assert.equal(value?.length, (Number(key) * 37) % 500);
     if (count > 0) assert.equal(commit?.metadata, `${count - 1}`);
     const state = new Map((await readAll(log, "state", producer)).map(({ key, value }) => [key, value]));
-    for (let n = Math.max(0, count - 7); n < count; n++) assert.equal(state.get(`${n % 7}`) ?? null, n % 3 === 0 ? null : `${n}`, `state of producer ${producer} after ${count} commits, from commit ${n}`);
+    for (let n = Math.max(0, count - 7); n < count; n++)
+      assert.equal(
+        state.get(`${n % 7}`) ?? null,
+        n % 3 === 0 ? null : `${n}`,
+        `state of producer ${producer} after ${count} commits, from commit ${n}`,
+      );
     counts.push(count);
   }
   return counts;
@@ -60,7 +71,8 @@ for (const flush of ["os", "commit"] as const) {
       const acknowledged = await runAndKill(t, dir, flush, 200 + round * 137);
       const log = await openEmbeddedLog({ dir, flush });
       const counts = await checkWhole(log);
-      for (const [producer, n] of acknowledged) assert.ok((counts[producer] ?? 0) > n, `commit ${n} of producer ${producer} was acknowledged, ${counts[producer]} are there`);
+      for (const [producer, n] of acknowledged)
+        assert.ok((counts[producer] ?? 0) > n, `commit ${n} of producer ${producer} was acknowledged, ${counts[producer]} are there`);
       if (round % 2 === 1) await log.cleanNow();
       await log.close();
     }
@@ -72,7 +84,10 @@ test("while one process has the directory, another is told so", async (t) => {
   const process = spawn(globalThis.process.execPath, [child("./crash-child.ts"), dir, "os"], { stdio: ["ignore", "pipe", "inherit"] });
   t.after(() => process.kill("SIGKILL"));
   await once(process.stdout, "data");
-  await assert.rejects(openEmbeddedLog({ dir, flush: "os" }), (error: KeyfoldError) => error.code === "store-locked" && error.message.includes("another process"));
+  await assert.rejects(
+    openEmbeddedLog({ dir, flush: "os" }),
+    (error: KeyfoldError) => error.code === "store-locked" && error.message.includes("another process"),
+  );
   process.kill("SIGKILL");
   process.stdout.resume();
   await gone(process);
@@ -121,7 +136,9 @@ test("a write-ahead log cut anywhere opens with whole commits only, and goes on"
   }
 });
 
-test("where no file may grow further, nothing is acknowledged that is not there later", { skip: process.platform === "win32" }, async (t) => {
+test("where no file may grow further, nothing is acknowledged that is not there later", {
+  skip: process.platform === "win32",
+}, async (t) => {
   const dir = await tempDir(t);
   // The signal that comes with the limit is ignored, as it is on a full disk, where there is none.
   const script = `trap '' XFSZ; ulimit -f 4096; exec "$0" "$1" "$2"`;
@@ -133,7 +150,10 @@ test("where no file may grow further, nothing is acknowledged that is not there 
   const log = await openEmbeddedLog({ dir, flush: "os" });
   const rows = await readAll(log, "t", 0);
   assert.ok(rows.length >= acknowledged);
-  assert.deepEqual(rows.map(({ key }) => key), rows.map((_, i) => `${i}`));
+  assert.deepEqual(
+    rows.map(({ key }) => key),
+    rows.map((_, i) => `${i}`),
+  );
   await log.append([outBatch("t", 0, [["more", "1"]])]);
   await log.close();
 });
@@ -142,7 +162,8 @@ test("a full disk refuses appends, serves reads, and takes appends again once th
   const dir = await tempDir(t);
   const mount = join(dir, "small");
   await mkdir(mount);
-  if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=40m", "tmpfs", mount]).status !== 0) return t.skip("a small file system can only be mounted by root");
+  if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=40m", "tmpfs", mount]).status !== 0)
+    return t.skip("a small file system can only be mounted by root");
   try {
     await writeFile(join(mount, "ballast"), Buffer.alloc(16 * 1024 * 1024));
     const log = await openEmbeddedLog({ dir: join(mount, "log"), flush: "os" });
@@ -163,7 +184,10 @@ test("a full disk refuses appends, serves reads, and takes appends again once th
     const rows = await readAll(log, "t", 0);
     assert.ok((offset ?? -1) >= acknowledged);
     assert.equal(rows.at(-1)?.key, "more");
-    assert.deepEqual(rows.slice(0, acknowledged).map(({ key }) => key), Array.from({ length: acknowledged }, (_, i) => `${i}`));
+    assert.deepEqual(
+      rows.slice(0, acknowledged).map(({ key }) => key),
+      Array.from({ length: acknowledged }, (_, i) => `${i}`),
+    );
     await log.close();
     const again = await openEmbeddedLog({ dir: join(mount, "log"), flush: "os" });
     assert.equal((await readAll(again, "t", 0)).length, rows.length);

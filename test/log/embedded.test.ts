@@ -20,7 +20,13 @@ test("what arrives in one turn shares one write, and one sync", async (t) => {
   await log.ensureTopic({ name: "t", partitions: 2 });
   const before = log.metrics();
   const commits = Array.from({ length: 50 }, (_, i) =>
-    log.commit({ group: "g", producer: "p", atomic: true, batches: [outBatch("t", i % 2, [["k", `${i}`]])], offsets: [{ topic: "t", partition: 0, offset: i }] }),
+    log.commit({
+      group: "g",
+      producer: "p",
+      atomic: true,
+      batches: [outBatch("t", i % 2, [["k", `${i}`]])],
+      offsets: [{ topic: "t", partition: 0, offset: i }],
+    }),
   );
   await Promise.all(commits);
   const after = log.metrics();
@@ -60,7 +66,8 @@ test("what the kernel has is forced to the disk in the background", async (t) =>
 test("a producer that was superseded is fenced", async (t) => {
   const log = await openEmbeddedLog({ dir: await tempDir(t), flush: "os" });
   await log.ensureTopic({ name: "t", partitions: 1 });
-  const commit = (producer: string) => log.commit({ group: "g", producer, atomic: true, batches: [outBatch("t", 0, [["k", producer]])], offsets: [] });
+  const commit = (producer: string) =>
+    log.commit({ group: "g", producer, atomic: true, batches: [outBatch("t", 0, [["k", producer]])], offsets: [] });
   await commit("app-0_0");
   const first = log.registerProducer("app-0_0");
   await commit(first);
@@ -70,14 +77,20 @@ test("a producer that was superseded is fenced", async (t) => {
     await assert.rejects(commit(zombie), (error: KeyfoldError) => error.code === "fenced" && error.remedy === "migrated");
   }
   await commit("app-0_1");
-  assert.deepEqual((await readAll(log, "t", 0)).map(({ value }) => value), ["app-0_0", first, second, "app-0_1"]);
+  assert.deepEqual(
+    (await readAll(log, "t", 0)).map(({ value }) => value),
+    ["app-0_0", first, second, "app-0_1"],
+  );
   await log.close();
 });
 
 test("a directory is open once, in this process and in others", async (t) => {
   const dir = await tempDir(t);
   const log = await openEmbeddedLog({ dir, flush: "os" });
-  await assert.rejects(openEmbeddedLog({ dir, flush: "os" }), (error: KeyfoldError) => error.code === "store-locked" && error.message.includes(dir));
+  await assert.rejects(
+    openEmbeddedLog({ dir, flush: "os" }),
+    (error: KeyfoldError) => error.code === "store-locked" && error.message.includes(dir),
+  );
   await log.ensureTopic({ name: "t", partitions: 1 });
   await log.close();
   await (await openEmbeddedLog({ dir, flush: "os" })).close();
@@ -89,7 +102,10 @@ test("a directory of a newer format is left alone", async (t) => {
   const file = join(dir, "FORMAT");
   const written = await readFile(file, "utf8");
   await writeFile(file, JSON.stringify({ format: 9, oldestReader: 9 }));
-  await assert.rejects(openEmbeddedLog({ dir, flush: "os" }), (error: KeyfoldError) => error.code === "format-newer" && /9/.test(error.message));
+  await assert.rejects(
+    openEmbeddedLog({ dir, flush: "os" }),
+    (error: KeyfoldError) => error.code === "format-newer" && /9/.test(error.message),
+  );
   await writeFile(file, "not json");
   await assert.rejects(openEmbeddedLog({ dir, flush: "os" }), (error: KeyfoldError) => error.code === "log-corrupt");
   await writeFile(file, JSON.stringify({ format: 9, oldestReader: 1 }));
@@ -99,7 +115,8 @@ test("a directory of a newer format is left alone", async (t) => {
 
 test("topic specs that Kafka would refuse are refused", async (t) => {
   const log = await openEmbeddedLog({ dir: await tempDir(t), flush: "os" });
-  const refused = (spec: Parameters<typeof log.ensureTopic>[0]) => assert.rejects(log.ensureTopic(spec), (error: KeyfoldError) => error.code === "config-invalid");
+  const refused = (spec: Parameters<typeof log.ensureTopic>[0]) =>
+    assert.rejects(log.ensureTopic(spec), (error: KeyfoldError) => error.code === "config-invalid");
   await refused({ name: "a b", partitions: 1 });
   await refused({ name: "..", partitions: 1 });
   await refused({ name: "x".repeat(250), partitions: 1 });
@@ -119,7 +136,18 @@ test("a deleted topic's name comes back empty after restarts, and its offsets ar
     await log.ensureTopic({ name: "t", partitions: 1 });
     assert.deepEqual(await log.offsets([{ topic: "t", partition: 0 }]), [{ start: 0, end: 0 }]);
     assert.deepEqual(await log.committed("g", [{ topic: "t", partition: 0 }]), [undefined]);
-    await log.commit({ group: "g", producer: "p", atomic: true, batches: [outBatch("t", 0, [["a", "1"], ["b", "2"]])], offsets: [{ topic: "t", partition: 0, offset: 1 }] });
+    await log.commit({
+      group: "g",
+      producer: "p",
+      atomic: true,
+      batches: [
+        outBatch("t", 0, [
+          ["a", "1"],
+          ["b", "2"],
+        ]),
+      ],
+      offsets: [{ topic: "t", partition: 0, offset: 1 }],
+    });
     await log.deleteRecords({ topic: "t", partition: 0 }, 2);
     await log.deleteTopic("t");
     await log.close();
@@ -131,6 +159,25 @@ test("a deleted topic's name comes back empty after restarts, and its offsets ar
     assert.deepEqual(await log.offsets([{ topic: "t", partition: 0 }]), [{ start: 0, end }]);
     await log.close();
   }
+});
+
+test("offsets committed right before their topic is deleted do not come back with its name", async (t) => {
+  const dir = await tempDir(t);
+  const one = { topic: "t", partition: 0 };
+  let log = await openEmbeddedLog({ dir, flush: "os" });
+  await log.ensureTopic({ name: "t", partitions: 1 });
+  const commit = log.commit({ group: "g", producer: "p", atomic: true, batches: [], offsets: [{ ...one, offset: 3 }] });
+  await Promise.all([commit, log.deleteTopic("t")]);
+  await log.close();
+  log = await openEmbeddedLog({ dir, flush: "os" });
+  await log.ensureTopic({ name: "t", partitions: 1 });
+  assert.deepEqual(await log.committed("g", [one]), [undefined]);
+  const again = log.commit({ group: "g", producer: "p", atomic: true, batches: [], offsets: [{ ...one, offset: 4 }] });
+  await Promise.all([again, log.deleteGroup("g")]);
+  await log.close();
+  log = await openEmbeddedLog({ dir, flush: "os" });
+  assert.deepEqual(await log.committed("g", [one]), [undefined]);
+  await log.close();
 });
 
 test("deleting a topic ends the waits of its readers", async (t) => {
@@ -148,13 +195,20 @@ test("deleteRecords moves the start, which survives restarts even where nothing 
   let log = await openEmbeddedLog({ dir, flush: "os" });
   await log.ensureTopic({ name: "t", partitions: 1 });
   const one = { topic: "t", partition: 0 };
-  await log.append([outBatch("t", 0, Array.from({ length: 300 }, (_, i) => [`${i}`, "x".repeat(100)] as const), 2048)]);
+  await log.append([
+    outBatch(
+      "t",
+      0,
+      Array.from({ length: 300 }, (_, i) => [`${i}`, "x".repeat(100)] as const),
+      2048,
+    ),
+  ]);
   await log.deleteRecords(one, 137);
   assert.deepEqual(await log.offsets([one]), [{ start: 137, end: 300 }]);
   assert.equal((await readAll(log, "t", 0, 137))[0]?.key, "137");
   await assert.rejects(log.fetch({ ...one, position: 100, maxBytes: 1, maxWaitMs: 0 }), (error: KeyfoldError) => {
     assert.equal(error.code, "offset-out-of-range");
-    assert.deepEqual([error.details["gap"], error.details["start"], error.details["end"]], [37, 137, 300]);
+    assert.deepEqual([error.details.gap, error.details.start, error.details.end], [37, 137, 300]);
     assert.match(error.message, /37/);
     return true;
   });

@@ -14,9 +14,14 @@ export interface Row {
 }
 
 /** [key, value] pairs as an append to one partition; timestamps count up from 1000. */
-export function outBatch(topic: string, partition: number, pairs: readonly (readonly [string | null, string | null])[], maxBatchBytes = 128 * 1024): OutBatch {
+export function outBatch(
+  topic: string,
+  partition: number,
+  pairs: readonly (readonly [string | null, string | null])[],
+  maxBatchBytes = 128 * 1024,
+): OutBatch {
   const builder = new BatchBuilder({ maxBatchBytes });
-  pairs.forEach(([key, value], i) => builder.append(key, value === null ? null : Buffer.from(value), 1000 + i));
+  for (const [key, value] of pairs) builder.append(key, value === null ? null : Buffer.from(value), 1000 + builder.count);
   return { topic, partition, data: builder.finish(), count: builder.count };
 }
 
@@ -28,7 +33,12 @@ export async function readAll(log: Log, topic: string, partition: number, positi
     const { data, next, end } = await log.fetch({ topic, partition, position: at, maxBytes, maxWaitMs: 0 });
     const batch = decodeBatches(data, { from: at });
     for (let i = 0; i < batch.length; i++) {
-      rows.push({ offset: batch.offsets[i] ?? -1, key: keyText(batch, i), value: valueText(batch, i), timestamp: batch.timestamps[i] ?? -1 });
+      rows.push({
+        offset: batch.offsets[i] ?? -1,
+        key: keyText(batch, i),
+        value: valueText(batch, i),
+        timestamp: batch.timestamps[i] ?? -1,
+      });
     }
     if (next <= at || next >= end) return rows;
     at = next;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryLog } from "../../runtime/log/memory-log.ts";
-import { decodeBatches, keyText, NO_TIMESTAMP, BatchBuilder } from "../../runtime/log/record-batch.ts";
+import { BatchBuilder, decodeBatches, keyText, NO_TIMESTAMP } from "../../runtime/log/record-batch.ts";
 import { outBatch } from "./helpers.ts";
 
 const pairs = (count: number) => Array.from({ length: count }, (_, i) => [`k${i}`, "value"] as const);
@@ -12,7 +12,10 @@ test("records come back with the offsets the log gave", () => {
   const batch = outBatch("t", 0, pairs(100), 300);
   assert.equal(log.append("t", 0, batch.data), 0);
   assert.equal(log.append("t", 0, batch.data), 100, "the bytes given are not changed");
-  assert.deepEqual(log.ends("t"), [{ start: 0, end: 200 }, { start: 0, end: 0 }]);
+  assert.deepEqual(log.ends("t"), [
+    { start: 0, end: 200 },
+    { start: 0, end: 0 },
+  ]);
   let position = 37;
   const keys: (string | null)[] = [];
   while (position < 200) {
@@ -22,7 +25,10 @@ test("records come back with the offsets the log gave", () => {
     for (let i = 0; i < rows.length; i++) keys.push(keyText(rows, i));
     position = next;
   }
-  assert.deepEqual(keys, [...pairs(100), ...pairs(100)].slice(37).map(([key]) => key));
+  assert.deepEqual(
+    keys,
+    [...pairs(100), ...pairs(100)].slice(37).map(([key]) => key),
+  );
   assert.deepEqual(log.fetch("t", 0, 200).next, 200);
   assert.deepEqual(log.fetch("t", 1, 0), { data: Buffer.alloc(0), next: 0, end: 0 });
 });
@@ -32,7 +38,10 @@ test("offsets of groups, times of records, and what is not there", () => {
   log.ensureTopic({ name: "t", partitions: 1 });
   assert.throws(() => log.ensureTopic({ name: "t", partitions: 2 }), { code: "topic-mismatch" });
   assert.equal(log.ensureTopic({ name: "t", partitions: 1 }).partitions, 1);
-  assert.deepEqual(log.topics().map(({ name }) => name), ["t"]);
+  assert.deepEqual(
+    log.topics().map(({ name }) => name),
+    ["t"],
+  );
   const builder = new BatchBuilder();
   builder.append("a", null, NO_TIMESTAMP);
   log.append("t", 0, builder.finish());

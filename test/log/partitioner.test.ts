@@ -27,8 +27,14 @@ test("a part of a larger buffer is hashed like a buffer of its own", () => {
 
 test("records without a key go round, in runs", () => {
   const plain = new StickyPartitioner();
-  assert.deepEqual(Array.from({ length: 7 }, () => plain.next(3)), [0, 1, 2, 0, 1, 2, 0]);
+  assert.deepEqual(
+    Array.from({ length: 7 }, () => plain.next(3)),
+    [0, 1, 2, 0, 1, 2, 0],
+  );
   const sticky = new StickyPartitioner(2);
-  assert.deepEqual(Array.from({ length: 7 }, () => sticky.next(3)), [0, 0, 1, 1, 2, 2, 0]);
+  assert.deepEqual(
+    Array.from({ length: 7 }, () => sticky.next(3)),
+    [0, 0, 1, 1, 2, 2, 0],
+  );
   assert.equal(sticky.next(1), 0, "a topic with fewer partitions");
 });

@@ -3,9 +3,19 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { KeyfoldError } from "../../runtime/errors.ts";
 import { crc32c } from "../../runtime/log/crc32c.ts";
-import { BatchBuilder, countRecords, decodeBatches, keyBytes, keyText, NO_TIMESTAMP, type RecordBatch, valueBytes, valueText } from "../../runtime/log/record-batch.ts";
+import {
+  BatchBuilder,
+  countRecords,
+  decodeBatches,
+  keyBytes,
+  keyText,
+  NO_TIMESTAMP,
+  type RecordBatch,
+  valueBytes,
+  valueText,
+} from "../../runtime/log/record-batch.ts";
 
-const seed = Number(process.env["KEYFOLD_SEED"] ?? 20261121);
+const seed = Number(process.env.KEYFOLD_SEED ?? 20261121);
 
 interface Sample {
   readonly key: string | Uint8Array | null;
@@ -18,8 +28,16 @@ const bytes = fc.uint8Array({ maxLength: 40 });
 const sample = fc.record<Sample>({
   key: fc.oneof(fc.string({ unit: "grapheme" }), fc.string({ maxLength: 200 }), bytes, fc.constant(null)),
   value: fc.oneof(bytes, fc.uint8Array({ minLength: 100, maxLength: 3000 }), fc.constant(null)),
-  timestamp: fc.oneof(fc.integer({ min: 0, max: 5e12 }), fc.integer({ min: -1e12, max: -2 }), fc.constant(NO_TIMESTAMP), fc.constant(Number.MAX_SAFE_INTEGER)),
-  headers: fc.oneof({ weight: 4, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.array(fc.tuple(fc.string({ unit: "grapheme" }), fc.option(bytes)), { maxLength: 4 }) }),
+  timestamp: fc.oneof(
+    fc.integer({ min: 0, max: 5e12 }),
+    fc.integer({ min: -1e12, max: -2 }),
+    fc.constant(NO_TIMESTAMP),
+    fc.constant(Number.MAX_SAFE_INTEGER),
+  ),
+  headers: fc.oneof(
+    { weight: 4, arbitrary: fc.constant([]) },
+    { weight: 1, arbitrary: fc.array(fc.tuple(fc.string({ unit: "grapheme" }), fc.option(bytes)), { maxLength: 4 }) },
+  ),
 });
 
 function add(builder: BatchBuilder, { key, value, timestamp, headers }: Sample): void {
@@ -50,16 +68,22 @@ function read(batch: RecordBatch): unknown[] {
 
 test("what was appended is what is decoded, whatever the batch size", () => {
   fc.assert(
-    fc.property(fc.array(sample, { maxLength: 60 }), fc.integer({ min: 1, max: 5000 }), fc.boolean(), fc.nat(70), (samples, maxBatchBytes, crc, from) => {
-      const builder = new BatchBuilder({ maxBatchBytes, crc });
-      for (const one of samples) add(builder, one);
-      const data = builder.finish();
-      assert.equal(builder.count, samples.length);
-      assert.equal(builder.bytes, data.length);
-      assert.equal(countRecords(data), samples.length);
-      assert.deepEqual(read(decodeBatches(data, { verifyCrc: true })), written(samples));
-      assert.deepEqual(read(decodeBatches(data, { from })), written(samples).slice(from));
-    }),
+    fc.property(
+      fc.array(sample, { maxLength: 60 }),
+      fc.integer({ min: 1, max: 5000 }),
+      fc.boolean(),
+      fc.nat(70),
+      (samples, maxBatchBytes, crc, from) => {
+        const builder = new BatchBuilder({ maxBatchBytes, crc });
+        for (const one of samples) add(builder, one);
+        const data = builder.finish();
+        assert.equal(builder.count, samples.length);
+        assert.equal(builder.bytes, data.length);
+        assert.equal(countRecords(data), samples.length);
+        assert.deepEqual(read(decodeBatches(data, { verifyCrc: true })), written(samples));
+        assert.deepEqual(read(decodeBatches(data, { from })), written(samples).slice(from));
+      },
+    ),
     { seed, numRuns: 300 },
   );
 });
@@ -113,7 +137,8 @@ test("a timestamp dropped by truncate is not the batch's greatest any more", () 
 
 test("any bytes at all are decoded or refused as corrupt, never worse", () => {
   const builder = new BatchBuilder({ maxBatchBytes: 400 });
-  for (let i = 0; i < 40; i++) builder.append(`key ${i}`, Buffer.alloc(i, i), 1_000_000 + i, i % 5 === 0 ? [["h", Buffer.from("v")]] : null);
+  for (let i = 0; i < 40; i++)
+    builder.append(`key ${i}`, Buffer.alloc(i, i), 1_000_000 + i, i % 5 === 0 ? [["h", Buffer.from("v")]] : null);
   const good = builder.finish();
   const attempt = (data: Uint8Array): void => {
     try {
@@ -169,7 +194,10 @@ test("control batches are skipped, and log append time counts for every record",
   const stamped = Buffer.from(builder.finish());
   stamped[22] = 0x08;
   const batch = decodeBatches(Buffer.concat([control, stamped]));
-  assert.deepEqual(read(batch).map((row) => (row as unknown[])[3]), [9, 9]);
+  assert.deepEqual(
+    read(batch).map((row) => (row as unknown[])[3]),
+    [9, 9],
+  );
 });
 
 test("CRC-32C has the published values", () => {

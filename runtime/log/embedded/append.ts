@@ -1,4 +1,4 @@
-import { asBuffer, AT, ATTRIBUTE, batchEnd, corrupt, lastOffset, setBaseOffset, stampIfUntimed } from "../batch-header.ts";
+import { AT, ATTRIBUTE, asBuffer, batchEnd, corrupt, lastOffset, setBaseOffset, stampIfUntimed } from "../batch-header.ts";
 import type { OffsetCommit } from "../log.ts";
 import type { GroupWrite } from "./commit-queue.ts";
 import type { WriteSet } from "./database.ts";
@@ -19,8 +19,10 @@ export function checkBatches(data: Uint8Array, count: number): Buffer {
     const end = batchEnd(buffer, at);
     const here = buffer.readInt32BE(at + AT.count);
     const attributes = buffer[at + AT.attributes + 1] as number;
-    if (here < 1 || buffer.readInt32BE(at + AT.lastOffsetDelta) !== here - 1) throw corrupt(`the batch at byte ${at} has ${here} records, but not as many offsets`, { at });
-    if ((attributes & (ATTRIBUTE.compression | ATTRIBUTE.control)) !== 0) throw corrupt("compressed and control batches are not taken", { at, attributes });
+    if (here < 1 || buffer.readInt32BE(at + AT.lastOffsetDelta) !== here - 1)
+      throw corrupt(`the batch at byte ${at} has ${here} records, but not as many offsets`, { at });
+    if ((attributes & (ATTRIBUTE.compression | ATTRIBUTE.control)) !== 0)
+      throw corrupt("compressed and control batches are not taken", { at, attributes });
     records += here;
     at = end;
   }
@@ -68,7 +70,10 @@ export class AppendWrite implements GroupWrite {
       this.#ends.push(partition.appended);
     }
     for (const { topic, partition, offset, metadata } of this.#offsets) {
-      writes.put(offsetKey(this.#group, topic, partition), Buffer.from(JSON.stringify(metadata === undefined ? { offset } : { offset, metadata })));
+      writes.put(
+        offsetKey(this.#group, topic, partition),
+        Buffer.from(JSON.stringify(metadata === undefined ? { offset } : { offset, metadata })),
+      );
     }
   }
 

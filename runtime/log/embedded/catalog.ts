@@ -18,7 +18,10 @@ export function loadCatalog(database: Database): Catalog {
   for (let i = 0; i < rows.length; i += 2) {
     const name = (rows[i] as Buffer).toString("utf8", 1);
     const stored = JSON.parse((rows[i + 1] as Buffer).toString()) as StoredTopic;
-    topics.set(name, liveTopic(name, stored, (partition) => loadBounds(database, stored.id, partition)));
+    topics.set(
+      name,
+      liveTopic(name, stored, (partition) => loadBounds(database, stored.id, partition)),
+    );
   }
   return { topics, groups: loadGroups(database) };
 }
@@ -54,8 +57,8 @@ function loadGroups(database: Database): Map<string, Map<string, OffsetCommit>> 
 }
 
 export function rememberOffset(groups: Catalog["groups"], group: string, commit: OffsetCommit): void {
-  let offsets = groups.get(group);
-  if (offsets === undefined) groups.set(group, (offsets = new Map()));
+  const offsets = groups.get(group) ?? new Map<string, OffsetCommit>();
+  groups.set(group, offsets);
   offsets.set(offsetName(commit.topic, commit.partition), commit);
 }
 

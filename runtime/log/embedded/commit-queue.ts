@@ -58,7 +58,12 @@ export class CommitQueue {
     });
   }
 
-  /** Resolves when everything added so far was answered. */
+  /** Resolves when everything added before was answered, though more may come all the time. */
+  barrier(): Promise<void> {
+    return this.write(() => undefined);
+  }
+
+  /** Resolves when nothing is left to write: for a log that takes nothing new. */
   async idle(): Promise<void> {
     while (this.#running !== undefined) await this.#running;
   }

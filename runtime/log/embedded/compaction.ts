@@ -48,7 +48,12 @@ function tailStart(partition: Partition, { database }: CleanContext): number {
   return tail === undefined ? partition.start : readInt64(tail, AT.baseOffset);
 }
 
-async function lastOffsets(partition: Partition, from: number, limit: number, { database, clock, compactionKeys, pause }: CleanContext): Promise<{ map: OffsetMap; to: number }> {
+async function lastOffsets(
+  partition: Partition,
+  from: number,
+  limit: number,
+  { database, clock, compactionKeys, pause }: CleanContext,
+): Promise<{ map: OffsetMap; to: number }> {
   const youngest = clock() - numericSetting(partition.config, "min.compaction.lag.ms");
   const map = new OffsetMap(Math.min(compactionKeys, Math.max(0, limit - from)) + 1);
   let to = from;
@@ -72,7 +77,14 @@ async function lastOffsets(partition: Partition, from: number, limit: number, { 
   return { map, to };
 }
 
-async function dropSuperseded(partition: Partition, map: OffsetMap, to: number, expired: number, retentionMs: number, context: CleanContext): Promise<number> {
+async function dropSuperseded(
+  partition: Partition,
+  map: OffsetMap,
+  to: number,
+  expired: number,
+  retentionMs: number,
+  context: CleanContext,
+): Promise<number> {
   const { database, queue, clock, pause } = context;
   let dropped = 0;
   let left = 0;
@@ -92,7 +104,13 @@ async function dropSuperseded(partition: Partition, map: OffsetMap, to: number, 
   if (partition.deleted) return dropped;
   const seen = noteSeen(partition.stored.seen, to, retentionMs, clock());
   // Sizes have changed: `retention.bytes` measures again.
-  await storeBounds(partition, { cleanedTo: to, cleanedRecords: left, seen, sizedTo: 0, sizedBytes: 0 }, queue, partition.start, () => undefined);
+  await storeBounds(
+    partition,
+    { cleanedTo: to, cleanedRecords: left, seen, sizedTo: 0, sizedBytes: 0 },
+    queue,
+    partition.start,
+    () => undefined,
+  );
   return dropped;
 }
 
@@ -109,7 +127,13 @@ function chooseSurvivors(batch: RecordBatch, map: OffsetMap, expired: number): U
   return keep;
 }
 
-async function replace(partition: Partition, rows: readonly Buffer[], batch: RecordBatch, keep: Uint8Array, { queue }: CleanContext): Promise<void> {
+async function replace(
+  partition: Partition,
+  rows: readonly Buffer[],
+  batch: RecordBatch,
+  keep: Uint8Array,
+  { queue }: CleanContext,
+): Promise<void> {
   const survivors = rewrite(batch, keep);
   await queue.write((writes) => {
     if (partition.deleted) return;

@@ -76,7 +76,13 @@ export class Database {
 
   /** Keys and values in turn. `finished`: the range holds no more. */
   scan(range: Range, { reverse = false, rows = 1_000_000, bytes = 2 ** 31 - 1 }: ScanOptions = {}): { rows: Buffer[]; finished: boolean } {
-    const iterator = this.#live()._iterator({ ...range, reverse, highWaterMarkBytes: bytes, keyEncoding: "buffer", valueEncoding: "buffer" });
+    const iterator = this.#live()._iterator({
+      ...range,
+      reverse,
+      highWaterMarkBytes: bytes,
+      keyEncoding: "buffer",
+      valueEncoding: "buffer",
+    });
     try {
       return iterator._nextvSync(rows, {}) as { rows: Buffer[]; finished: boolean };
     } catch (thrown) {
@@ -89,7 +95,9 @@ export class Database {
   /** Drops a range of keys by one range tombstone: cheap whatever its size. */
   async clear(range: Range): Promise<void> {
     const db = this.#live();
-    await new Promise<void>((resolve, reject) => db._clear(range, (error) => (error === null || error === undefined ? resolve() : reject(databaseError(error, this.#dir)))));
+    await new Promise<void>((resolve, reject) =>
+      db._clear(range, (error) => (error === null || error === undefined ? resolve() : reject(databaseError(error, this.#dir)))),
+    );
   }
 
   async close(): Promise<void> {
@@ -107,7 +115,9 @@ export class Database {
   #live(): RocksLevel {
     if (this.#db !== undefined) return this.#db;
     if (this.#closed) throw new KeyfoldError("log-closed", "The log is closed.", { remedy: "fatal" });
-    throw new KeyfoldError("log-unavailable", `The log in ${this.#dir} is being opened again after an error; try again shortly.`, { remedy: "retry" });
+    throw new KeyfoldError("log-unavailable", `The log in ${this.#dir} is being opened again after an error; try again shortly.`, {
+      remedy: "retry",
+    });
   }
 }
 
@@ -119,11 +129,15 @@ function messageOf(thrown: unknown): string {
 function openError(thrown: unknown, dir: string): KeyfoldError {
   const text = messageOf(thrown);
   if (/lock/i.test(text)) {
-    return new KeyfoldError("store-locked", `The log in ${dir} is in use by another process. Stop that one first, or give this one a state.dir of its own.`, {
-      remedy: "retry",
-      cause: thrown,
-      details: { dir },
-    });
+    return new KeyfoldError(
+      "store-locked",
+      `The log in ${dir} is in use by another process. Stop that one first, or give this one a state.dir of its own.`,
+      {
+        remedy: "retry",
+        cause: thrown,
+        details: { dir },
+      },
+    );
   }
   return databaseError(thrown, dir);
 }
@@ -136,15 +150,27 @@ export function databaseError(thrown: unknown, dir: string): KeyfoldError {
     return diskFull(dir, text, thrown);
   }
   if (/corruption/i.test(text)) {
-    return new KeyfoldError("log-corrupt", `The log in ${dir} is damaged: ${text}. Restore the directory from a copy, or move it away to begin with an empty log.`, { remedy: "corrupt", cause: thrown, details: { dir } });
+    return new KeyfoldError(
+      "log-corrupt",
+      `The log in ${dir} is damaged: ${text}. Restore the directory from a copy, or move it away to begin with an empty log.`,
+      { remedy: "corrupt", cause: thrown, details: { dir } },
+    );
   }
-  return new KeyfoldError("log-unavailable", `The log in ${dir} cannot be used: ${text}.`, { remedy: "retry", cause: thrown, details: { dir } });
+  return new KeyfoldError("log-unavailable", `The log in ${dir} cannot be used: ${text}.`, {
+    remedy: "retry",
+    cause: thrown,
+    details: { dir },
+  });
 }
 
 export function diskFull(dir: string, what: string, cause?: unknown): KeyfoldError {
-  return new KeyfoldError("disk-full", `The disk that holds the log in ${dir} is full (${what}). Nothing of this was written; make room and try again.`, {
-    remedy: "retry",
-    cause,
-    details: { dir },
-  });
+  return new KeyfoldError(
+    "disk-full",
+    `The disk that holds the log in ${dir} is full (${what}). Nothing of this was written; make room and try again.`,
+    {
+      remedy: "retry",
+      cause,
+      details: { dir },
+    },
+  );
 }

@@ -17,7 +17,10 @@ export async function checkFormat(dir: string): Promise<void> {
   if (text === undefined) return writeFormat(file);
   const stored = parse(text);
   if (stored === undefined) {
-    throw new KeyfoldError("log-corrupt", `${file} is not readable: it should say which version wrote this log. Restore it from a copy.`, { remedy: "corrupt", details: { file } });
+    throw new KeyfoldError("log-corrupt", `${file} is not readable: it should say which version wrote this log. Restore it from a copy.`, {
+      remedy: "corrupt",
+      details: { file },
+    });
   }
   if (stored.oldestReader > FORMAT) {
     throw new KeyfoldError(
@@ -31,7 +34,9 @@ export async function checkFormat(dir: string): Promise<void> {
 function parse(text: string): { format: number; oldestReader: number } | undefined {
   try {
     const { format, oldestReader } = JSON.parse(text) as { format: unknown; oldestReader: unknown };
-    return Number.isInteger(format) && Number.isInteger(oldestReader) ? { format: Number(format), oldestReader: Number(oldestReader) } : undefined;
+    return Number.isInteger(format) && Number.isInteger(oldestReader)
+      ? { format: Number(format), oldestReader: Number(oldestReader) }
+      : undefined;
   } catch {
     return undefined;
   }

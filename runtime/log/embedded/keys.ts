@@ -21,7 +21,8 @@ export type Range = { readonly gte: Buffer; readonly lt: Buffer };
 export const topicKey = (name: string): Buffer => Buffer.from(`${String.fromCharCode(TOPIC)}${name}`);
 export const allTopics = (): Range => ({ gte: Buffer.of(TOPIC), lt: Buffer.of(TOPIC + 1) });
 
-export const offsetKey = (group: string, topic: string, partition: number): Buffer => Buffer.from(`${String.fromCharCode(OFFSET)}${group}\0${topic}\0${partition}`);
+export const offsetKey = (group: string, topic: string, partition: number): Buffer =>
+  Buffer.from(`${String.fromCharCode(OFFSET)}${group}\0${topic}\0${partition}`);
 export const allOffsets = (): Range => ({ gte: Buffer.of(OFFSET), lt: Buffer.of(OFFSET + 1) });
 
 export const partitionKey = (topicId: number, partition: number): Buffer => ids(PARTITION, topicId, partition);

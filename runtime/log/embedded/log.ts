@@ -1,19 +1,31 @@
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { KeyfoldError } from "../../errors.ts";
-import type { CommitRequest, Fetched, FetchRequest, Log, OffsetCommit, OffsetRange, OutBatch, TopicDescription, TopicPartition, TopicSpec } from "../log.ts";
-import { lastOffset } from "../batch-header.ts";
+import type {
+  CommitRequest,
+  Fetched,
+  FetchRequest,
+  Log,
+  OffsetCommit,
+  OffsetRange,
+  OutBatch,
+  TopicDescription,
+  TopicPartition,
+  TopicSpec,
+} from "../log.ts";
 import { AppendWrite, checkBatches } from "./append.ts";
-import { type Catalog, dropDeleted, liveTopic, loadCatalog, offsetName, rememberOffset } from "./catalog.ts";
+import { type Catalog, dropDeleted, loadCatalog, offsetName, rememberOffset } from "./catalog.ts";
 import { Cleaner } from "./cleaner.ts";
 import { CommitQueue } from "./commit-queue.ts";
 import { Database, diskFull } from "./database.ts";
 import { checkFormat } from "./format.ts";
-import { deletedKey, offsetKey, topicKey } from "./keys.ts";
+import { offsetKey } from "./keys.ts";
 import { type EmbeddedMetrics, noMetrics } from "./metrics.ts";
 import { NEW_BOUNDS, type Partition } from "./partition.ts";
 import { Producers } from "./producers.ts";
-import { checkAgrees, checkSpec, type StoredTopic, type Topic } from "./topics.ts";
+import { readBatches } from "./read.ts";
+import { TopicAdmin } from "./topic-admin.ts";
+import { checkAgrees, checkSpec, type Topic } from "./topics.ts";
 import { WalSync } from "./wal.ts";
 
 export interface EmbeddedLogOptions {
@@ -66,17 +78,14 @@ class EmbeddedLog implements Log, EmbeddedExtras {
   readonly kind = "embedded";
   readonly #dir: string;
   readonly #database: Database;
-  /** Topics being created, by name. */
-  readonly #creating = new Map<string, Promise<void>>();
   readonly #catalog: Catalog;
   readonly #wal: WalSync;
   readonly #queue: CommitQueue;
+  readonly #admin: TopicAdmin;
   readonly #cleaner: Cleaner;
   readonly #metrics = noMetrics();
   readonly #producers = new Producers();
   readonly #syncTimer: NodeJS.Timeout;
-  /** Ids of deleted topics are not given out again while the process lives: their batches may still be on the way out. */
-  #lastId: number;
   #closed: Promise<void> | undefined;
 
   constructor(options: EmbeddedLogOptions, dir: string, database: Database, catalog: Catalog) {
@@ -85,10 +94,18 @@ class EmbeddedLog implements Log, EmbeddedExtras {
     this.#dir = dir;
     this.#database = database;
     this.#catalog = catalog;
-    this.#lastId = Math.max(0, ...[...catalog.topics.values()].map(({ id }) => id));
     this.#wal = new WalSync(dir);
     this.#queue = new CommitQueue({ database, wal: this.#wal, flush, clock, metrics, recover: () => this.#recover() });
-    this.#cleaner = new Cleaner({ database, queue: this.#queue, clock, metrics, compactionKeys, intervalMs: cleanIntervalMs, partitions: () => this.#partitions() });
+    this.#admin = new TopicAdmin(database, this.#queue, catalog);
+    this.#cleaner = new Cleaner({
+      database,
+      queue: this.#queue,
+      clock,
+      metrics,
+      compactionKeys,
+      intervalMs: cleanIntervalMs,
+      partitions: () => this.#partitions(),
+    });
     this.#syncTimer = setInterval(() => void this.#queue.sync().catch(() => undefined), syncIntervalMs).unref();
   }
 
@@ -100,22 +117,8 @@ class EmbeddedLog implements Log, EmbeddedExtras {
       checkAgrees(existing.description, spec);
       return existing.description;
     }
-    // Two that create it at once must not write two ids into one group commit: the one on disk would win after a restart.
-    let creating = this.#creating.get(spec.name);
-    if (creating === undefined) {
-      creating = this.#create(spec).finally(() => this.#creating.delete(spec.name));
-      this.#creating.set(spec.name, creating);
-    }
-    await creating;
+    await this.#admin.create(spec);
     return this.ensureTopic(spec);
-  }
-
-  async #create(spec: TopicSpec): Promise<void> {
-    const stored: StoredTopic = { id: ++this.#lastId, partitions: spec.partitions, config: spec.config ?? {} };
-    await this.#queue.write(
-      (writes) => writes.put(topicKey(spec.name), Buffer.from(JSON.stringify(stored))),
-      () => this.#catalog.topics.set(spec.name, liveTopic(spec.name, stored, () => NEW_BOUNDS)),
-    );
   }
 
   async describe(topic: string): Promise<TopicDescription | undefined> {
@@ -130,31 +133,7 @@ class EmbeddedLog implements Log, EmbeddedExtras {
 
   async deleteTopic(name: string): Promise<void> {
     this.#check();
-    const topic = this.#topic(name);
-    const { id, partitions } = topic;
-    this.#catalog.topics.delete(name);
-    try {
-      await this.#queue.write(
-        (writes) => {
-          writes.delete(topicKey(name));
-          writes.put(deletedKey(id), Buffer.alloc(0));
-          for (const [group, offsets] of this.#catalog.groups) {
-            for (const { topic, partition } of offsets.values()) if (topic === name) writes.delete(offsetKey(group, topic, partition));
-          }
-        },
-        () => {
-          for (const partition of partitions) {
-            partition.deleted = true;
-            for (const offsets of this.#catalog.groups.values()) offsets.delete(offsetName(name, partition.partition));
-          }
-        },
-      );
-    } catch (thrown) {
-      if (!this.#catalog.topics.has(name)) this.#catalog.topics.set(name, topic);
-      throw thrown;
-    }
-    for (const { waiters } of partitions) waiters.wake();
-    await dropDeleted(this.#database);
+    await this.#admin.remove(this.#topic(name));
   }
 
   async offsets(partitions: readonly TopicPartition[]): Promise<OffsetRange[]> {
@@ -175,20 +154,9 @@ class EmbeddedLog implements Log, EmbeddedExtras {
     }
     this.#metrics.fetches++;
     if (position === partition.end) return { data: new Uint8Array(0), next: position, end: partition.end };
-    return this.#read(partition, position, maxBytes);
-  }
-
-  #read(partition: Partition, position: number, maxBytes: number): Fetched {
-    const { end } = partition;
-    const { rows, finished } = this.#database.scan(partition.keys(position, end), { bytes: Math.max(0, Math.min(maxBytes, 2 ** 31 - 1)) });
-    let bytes = 0;
-    for (let i = 1; i < rows.length; i += 2) bytes += (rows[i] as Buffer).length;
-    const data = Buffer.allocUnsafeSlow(bytes);
-    let at = 0;
-    for (let i = 1; i < rows.length; i += 2) at += (rows[i] as Buffer).copy(data, at);
-    this.#metrics.bytesFetched += bytes;
-    const last = rows.at(-1);
-    return { data, next: finished || last === undefined ? end : lastOffset(last, 0) + 1, end };
+    const fetched = readBatches(this.#database, partition, position, maxBytes);
+    this.#metrics.bytesFetched += fetched.data.length;
+    return fetched;
   }
 
   async append(batches: readonly OutBatch[]): Promise<number[]> {
@@ -211,9 +179,11 @@ class EmbeddedLog implements Log, EmbeddedExtras {
 
   async deleteGroup(group: string): Promise<void> {
     this.#check();
+    await this.#queue.barrier();
     await this.#queue.write(
       (writes) => {
-        for (const { topic, partition } of this.#catalog.groups.get(group)?.values() ?? []) writes.delete(offsetKey(group, topic, partition));
+        for (const { topic, partition } of this.#catalog.groups.get(group)?.values() ?? [])
+          writes.delete(offsetKey(group, topic, partition));
       },
       () => this.#catalog.groups.delete(group),
     );
@@ -277,7 +247,7 @@ class EmbeddedLog implements Log, EmbeddedExtras {
     await this.#database.reopen();
     const fresh = loadCatalog(this.#database);
     for (const [name, { partitions }] of this.#catalog.topics) {
-      partitions.forEach((partition, i) => partition.reload(fresh.topics.get(name)?.partitions[i]?.stored ?? NEW_BOUNDS));
+      for (const partition of partitions) partition.reload(fresh.topics.get(name)?.partitions[partition.partition]?.stored ?? NEW_BOUNDS);
     }
     this.#catalog.groups.clear();
     for (const [group, offsets] of fresh.groups) this.#catalog.groups.set(group, offsets);
@@ -297,7 +267,11 @@ class EmbeddedLog implements Log, EmbeddedExtras {
     const { partitions } = this.#topic(name);
     const found = partitions[partition];
     if (found !== undefined) return found;
-    throw new KeyfoldError("partition-unknown", `Topic "${name}" has ${partitions.length} partitions, 0 to ${partitions.length - 1}; there is no partition ${partition}.`, { details: { topic: name, partition } });
+    throw new KeyfoldError(
+      "partition-unknown",
+      `Topic "${name}" has ${partitions.length} partitions, 0 to ${partitions.length - 1}; there is no partition ${partition}.`,
+      { details: { topic: name, partition } },
+    );
   }
 
   #check(): void {

@@ -16,5 +16,15 @@ export interface EmbeddedMetrics {
 }
 
 export function noMetrics(): EmbeddedMetrics {
-  return { recordsAppended: 0, bytesAppended: 0, fetches: 0, bytesFetched: 0, writes: 0, syncs: 0, commits: 0, recordsCompacted: 0, batchesDeleted: 0 };
+  return {
+    recordsAppended: 0,
+    bytesAppended: 0,
+    fetches: 0,
+    bytesFetched: 0,
+    writes: 0,
+    syncs: 0,
+    commits: 0,
+    recordsCompacted: 0,
+    batchesDeleted: 0,
+  };
 }

@@ -49,7 +49,12 @@ export async function applyRetention(partition: Partition, context: CleanContext
 }
 
 /** Deletes what lies below `start`: the bound, and of the scanned rows the batches that end before it, in one write. */
-export async function advanceStart(partition: Partition, start: number, rows: readonly Buffer[], { queue }: Pick<CleanContext, "queue">): Promise<void> {
+export async function advanceStart(
+  partition: Partition,
+  start: number,
+  rows: readonly Buffer[],
+  { queue }: Pick<CleanContext, "queue">,
+): Promise<void> {
   let bytes = partition.stored.sizedBytes;
   const dead: Buffer[] = [];
   for (let i = 0; i < rows.length; i += 2) {
@@ -65,7 +70,13 @@ export async function advanceStart(partition: Partition, start: number, rows: re
 }
 
 /** Stores changed bounds, together with other writes; memory follows once they are durable. */
-export async function storeBounds(partition: Partition, change: Partial<StoredBounds>, queue: CommitQueue, start: number, also: (writes: WriteSet) => void): Promise<void> {
+export async function storeBounds(
+  partition: Partition,
+  change: Partial<StoredBounds>,
+  queue: CommitQueue,
+  start: number,
+  also: (writes: WriteSet) => void,
+): Promise<void> {
   const bounds: StoredBounds = { ...partition.stored, ...change, start, end: partition.end };
   await queue.write(
     (writes) => {

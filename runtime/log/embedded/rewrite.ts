@@ -1,6 +1,6 @@
 import { HEADER_BYTES, writeHeader } from "../batch-header.ts";
 import { fastBuffer } from "../fast-buffer.ts";
-import { keyBytes, valueBytes, type RecordBatch } from "../record-batch.ts";
+import { keyBytes, type RecordBatch, valueBytes } from "../record-batch.ts";
 import { encodeRecord, MAX_TIMESTAMP_DELTA, NO_HEADERS, recordSize } from "../record-encoder.ts";
 
 const MAX_BATCH_BYTES = 128 * 1024;
@@ -33,7 +33,8 @@ export function rewrite(batch: RecordBatch, keep: Uint8Array): Rewritten[] {
     if (keep[row] !== 1) continue;
     const offset = batch.offsets[row] as number;
     const timestamp = batch.timestamps[row] as number;
-    if (at - start >= MAX_BATCH_BYTES || offset - baseOffset > 0x7fffffff || Math.abs(timestamp - baseTimestamp) > MAX_TIMESTAMP_DELTA) close();
+    if (at - start >= MAX_BATCH_BYTES || offset - baseOffset > 0x7fffffff || Math.abs(timestamp - baseTimestamp) > MAX_TIMESTAMP_DELTA)
+      close();
     if (count === 0) {
       start = at;
       at += HEADER_BYTES;

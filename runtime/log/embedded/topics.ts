@@ -51,15 +51,19 @@ function policies(config: TopicConfig): string[] {
 
 /** Throws `config-invalid` for what Kafka would refuse too. */
 export function checkSpec({ name, partitions, config = {} }: TopicSpec): void {
-  const refuse = (what: string): KeyfoldError => new KeyfoldError("config-invalid", `Topic "${name}" cannot be created: ${what}.`, { details: { topic: name } });
-  if (!/^[a-zA-Z0-9._-]{1,249}$/.test(name) || name === "." || name === "..") throw refuse("a name has 1 to 249 letters, digits, dots, underscores and hyphens");
-  if (!Number.isInteger(partitions) || partitions < 1 || partitions > 10_000) throw refuse(`${partitions} is not a number of partitions (1 to 10000)`);
+  const refuse = (what: string): KeyfoldError =>
+    new KeyfoldError("config-invalid", `Topic "${name}" cannot be created: ${what}.`, { details: { topic: name } });
+  if (!/^[a-zA-Z0-9._-]{1,249}$/.test(name) || name === "." || name === "..")
+    throw refuse("a name has 1 to 249 letters, digits, dots, underscores and hyphens");
+  if (!Number.isInteger(partitions) || partitions < 1 || partitions > 10_000)
+    throw refuse(`${partitions} is not a number of partitions (1 to 10000)`);
   for (const setting of NUMBERS) {
     const value = config[setting];
     if (value !== undefined && !/^(-1|\d+)$/.test(value)) throw refuse(`${setting} is "${value}", not a whole number`);
   }
   for (const policy of policies(config)) {
-    if (policy !== "delete" && policy !== "compact") throw refuse(`cleanup.policy is "${config["cleanup.policy"]}", not delete, compact or both`);
+    if (policy !== "delete" && policy !== "compact")
+      throw refuse(`cleanup.policy is "${config["cleanup.policy"]}", not delete, compact or both`);
   }
 }
 
@@ -80,5 +84,11 @@ export function checkAgrees(existing: TopicDescription, spec: TopicSpec): void {
 
 /** "delete,compact" and "compact, delete" are the same. */
 function normal(name: string, value: string | undefined): string | undefined {
-  return name === "cleanup.policy" ? value?.split(",").map((policy) => policy.trim()).sort().join(",") : value;
+  return name === "cleanup.policy"
+    ? value
+        ?.split(",")
+        .map((policy) => policy.trim())
+        .sort()
+        .join(",")
+    : value;
 }

@@ -1,0 +1,18 @@
+import { lastOffset } from "../batch-header.ts";
+import type { Fetched } from "../log.ts";
+import type { Database } from "./database.ts";
+import type { Partition } from "./partition.ts";
+
+/** Batches from the one that holds `position` on, at least one, in memory of their own (transferable). */
+export function readBatches(database: Database, partition: Partition, position: number, maxBytes: number): Fetched {
+  const { end } = partition;
+  const { rows, finished } = database.scan(partition.keys(position, end), { bytes: Math.max(0, Math.min(maxBytes, 2 ** 31 - 1)) });
+  let bytes = 0;
+  for (let i = 1; i < rows.length; i += 2) bytes += (rows[i] as Buffer).length;
+  const data = Buffer.allocUnsafeSlow(bytes);
+  let at = 0;
+  for (let i = 1; i < rows.length; i += 2) at += (rows[i] as Buffer).copy(data, at);
+  const last = rows.at(-1);
+  // Nothing more up to the end: what is left there, if anything, are holes.
+  return { data, next: finished || last === undefined ? end : lastOffset(last, 0) + 1, end };
+}
