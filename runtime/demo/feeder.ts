@@ -41,7 +41,7 @@ export async function feed(log: Log, files: readonly SourceFile[], { batch = 250
   const before = places.reduce((sum, place) => sum + place, 0);
   const started = performance.now();
   let fed = before;
-  onProgress({ fed, total });
+  if (fed < total) onProgress({ fed, total });
   for (const [number, file] of files.entries()) {
     const partitions = await partitionsOf(log, file.topic);
     for (let place = places[number] ?? 0; place < file.records.length && signal?.aborted !== true; ) {

@@ -1,5 +1,7 @@
 import Table from "cli-table3";
-import type { Report } from "./report.ts";
+import type { Named, Report } from "./report.ts";
+
+const LABEL_LENGTH = 26;
 
 /** How often an airport came on the watch list during this run, and left it. */
 export interface WatchMoves {
@@ -9,13 +11,12 @@ export interface WatchMoves {
 
 /** The report for people: tables of what each function computed. */
 export function tables({ flights, airports, busiest, watched, lateArrivals, lateFlights }: Report, moves: WatchMoves): string {
-  const busy = table(["", "airport", "city", "flights", "avg delay", "on time", "worst flight"], [0, 3, 4, 5]);
-  busiest.forEach((row, i) => {
-    const { worst } = row;
-    busy.push([i + 1, `${row.airport} ${row.name}`, row.city, number(row.flights), minutes(row.averageDelay), `${(row.onTime * 100).toFixed(1)} %`, `${minutes(worst.delay)} to ${worst.destination}, ${worst.date.slice(0, 10)}`]);
-  });
-  const watch = table(["airport", "city", "avg delay", "flights"], [2, 3]);
-  for (const row of watched) watch.push([`${row.airport} ${row.name}`, row.city, minutes(row.averageDelay), number(row.flights)]);
+  const busy = table(["airport", "city", "flights", "delay", "on time", "worst flight"], [2, 3, 4, 5]);
+  for (const row of busiest) {
+    busy.push([label(row), row.city, number(row.flights), average(row.averageDelay), `${(row.onTime * 100).toFixed(1)} %`, `${row.worst.delay} min to ${row.worst.destination}`]);
+  }
+  const watch = table(["airport", "city", "delay", "flights"], [2, 3]);
+  for (const row of watched) watch.push([label(row), row.city, average(row.averageDelay), number(row.flights)]);
   const late = lateArrivals.map(({ airport, count }) => `${airport} ${count}`).join(", ");
   return [
     `airport-stats: ${number(flights)} flights from ${number(airports)} airports; the ${busiest.length} busiest:`,
@@ -36,8 +37,14 @@ function table(head: string[], right: readonly number[]): Table.Table {
   });
 }
 
-function minutes(value: number): string {
-  return `${Number.isInteger(value) ? value : value.toFixed(1)} min`;
+/** Short enough for the whole table to fit into 100 columns. */
+function label({ airport, name }: Named): string {
+  const text = `${airport} ${name}`;
+  return text.length > LABEL_LENGTH ? `${text.slice(0, LABEL_LENGTH - 1)}…` : text;
+}
+
+function average(minutes: number): string {
+  return `${minutes.toFixed(1)} min`;
 }
 
 /** 20000 → 20 000, the same on every machine. */
