@@ -6,19 +6,24 @@ export interface Urls {
 /** Commands to try while the demo's host runs; each works as printed. */
 export function hints({ publicUrl, internalUrl }: Urls): string {
   const functions = `${publicUrl}/v1/functions`;
-  const flight = '{"date":"2001/04/01 09:00","delay":240,"distance":337,"origin":"SFO","destination":"LAX"}';
+  const flight = (delay: number): string => `{"date":"2001/04/01 09:00","delay":${delay},"distance":967,"origin":"DEN","destination":"SFO"}`;
   const json = "-H 'content-type: application/json'";
   const lines: readonly (readonly [what: string, command: string])[] = [
-    ["one key", `curl ${functions}/airport-stats/keys/SFO`],
-    ["a range", `curl '${functions}/airport-stats/keys?from=S&to=T&limit=3'`],
-    ["how many", `curl '${functions}/delay-watch/keys?count'`],
-    ["append an event", `curl ${publicUrl}/v1/topics/flights/records ${json} -d '{"key":"SFO","value":${flight}}'`],
-    ["one key again", `curl ${functions}/airport-stats/keys/SFO`],
-    ["append, and wait for the state", `curl '${functions}/airport-stats/keys/SFO?wait=committed' ${json} -d '${flight}'`],
-    ["follow the watch list (Ctrl-C ends)", `curl -N ${functions}/delay-watch/live`],
+    ["one key: Denver, whose flights are 11.9 minutes late on average", `curl ${functions}/airport-stats/keys/DEN`],
+    ["a range of keys, and how many there are", `curl '${functions}/airport-stats/keys?from=S&to=T&limit=3'`],
+    ["", `curl '${functions}/airport-stats/keys?count'`],
+    ["follow the watch list; leave it open, and go on in another terminal", `curl -N ${functions}/delay-watch/live`],
+    ["append a late flight: the average passes 12, and Denver comes on the list", `curl ${publicUrl}/v1/topics/flights/records ${json} -d '{"key":"DEN","value":${flight(75)}}'`],
+    ["append an early one and get the state after it: Denver is off the list again", `curl '${functions}/airport-stats/keys/DEN?wait=committed' ${json} -d '${flight(-20)}'`],
     ["the function's own routes", `curl '${functions}/airport-stats/routes/busiest?limit=3'`],
     ["metrics", `curl ${internalUrl}/metrics`],
-    ["the command line", `npx keyfold get airport-stats SFO --url ${publicUrl}`],
+    ["the same from the command line", `npx keyfold get airport-stats DEN --url ${publicUrl}`],
   ];
-  return [`The host is running at ${publicUrl} (internal: ${internalUrl}). Try, in another terminal:`, "", ...lines.map(([what, command]) => `  # ${what}\n  ${command}`), "", "Ctrl-C stops it. The next `npm start` goes on from here, and counts nothing twice."].join("\n");
+  return [
+    `The host is running at ${publicUrl} (internal: ${internalUrl}). Try, in another terminal:`,
+    "",
+    ...lines.map(([what, command]) => `${what === "" ? "" : `  # ${what}\n`}  ${command}`),
+    "",
+    "Ctrl-C stops the host. The next `npm start` goes on from here, and counts nothing twice.",
+  ].join("\n");
 }
