@@ -23,26 +23,61 @@ export class HostClient {
    * JSON of a GET.
    * @throws KeyfoldError the host's own error, by its code; `host-unreachable` when none answers.
    */
-  async get<T>(audience: Audience, path: string, signal?: AbortSignal): Promise<T> {
-    const base = audience === "public" ? this.#urls.url : this.#urls.internalUrl;
+  async get<T>(audience: Audience, path: string): Promise<T> {
+    const response = await this.#fetch(audience, path, "application/json");
+    const json = parse(await response.text());
+    if (json === undefined) throw notKeyfold(this.#base(audience));
+    return json as T;
+  }
+
+  /** NDJSON of a GET, line by line, for as long as it comes. Errors as `get`, and those the host sends on the way. */
+  async *lines<T>(audience: Audience, path: string, signal: AbortSignal): AsyncGenerator<T> {
+    const response = await this.#fetch(audience, path, "application/x-ndjson", signal);
+    let rest = "";
+    const decoder = new TextDecoder();
+    try {
+      for await (const chunk of response.body ?? []) {
+        const lines = (rest + decoder.decode(chunk as Uint8Array, { stream: true })).split("\n");
+        rest = lines.pop() ?? "";
+        for (const line of lines) if (line !== "") yield element<T>(line);
+      }
+    } catch (cause) {
+      if (cause instanceof KeyfoldError || signal.aborted) throw cause;
+      throw new KeyfoldError("host-unreachable", `the host at ${this.#base(audience)} ended the stream: it has stopped, or the connection broke`, { cause, remedy: "retry" });
+    }
+    if (rest !== "") yield element<T>(rest);
+  }
+
+  #base(audience: Audience): string {
+    return audience === "public" ? this.#urls.url : this.#urls.internalUrl;
+  }
+
+  async #fetch(audience: Audience, path: string, accept: string, signal?: AbortSignal): Promise<Response> {
+    const base = this.#base(audience);
     const url = new URL(path, base.endsWith("/") ? base : `${base}/`);
     let response: Response;
-    let body: string;
     try {
       response = await fetch(url, {
-        headers: { accept: "application/json", ...(this.#urls.token === undefined ? {} : { authorization: `Bearer ${this.#urls.token}` }) },
+        headers: { accept, ...(this.#urls.token === undefined ? {} : { authorization: `Bearer ${this.#urls.token}` }) },
         ...(signal === undefined ? {} : { signal }),
       });
-      body = await response.text();
     } catch (cause) {
       if (signal?.aborted) throw cause;
       throw unreachable(base, audience, cause);
     }
-    const json = parse(body);
-    if (!response.ok) throw problem(response.status, json, url);
-    if (json === undefined) throw notKeyfold(base);
-    return json as T;
+    if (!response.ok) throw problem(response.status, parse(await response.text()), url);
+    return response;
   }
+}
+
+/** One line of a stream; an error takes the place of what would have followed. */
+function element<T>(line: string): T {
+  const json = parse(line);
+  if (typeof json === "object" && json !== null && "error" in json && !("topic" in json)) {
+    const { code, detail } = json.error as { code: ErrorCode; detail: string };
+    throw new KeyfoldError(code, detail);
+  }
+  return json as T;
 }
 
 function unreachable(base: string, audience: Audience, cause: unknown): KeyfoldError {

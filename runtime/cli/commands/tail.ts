@@ -5,10 +5,7 @@ import { CLIENT_OPTIONS, hostClient } from "../client/client-options.ts";
 import type { HostClient } from "../client/host-client.ts";
 import { type Command, type CommandContext, textOption } from "../command.ts";
 import { instant } from "../format.ts";
-import { usageError, wholeOption } from "../usage.ts";
-
-/** How long the host holds a request for a record that is not there yet. */
-const WAIT_MS = 5_000;
+import { wholeOption } from "../usage.ts";
 
 export const tail: Command = {
   name: "tail",
@@ -16,7 +13,7 @@ export const tail: Command = {
   description: "With a function's name: its changelog. Goes on until Ctrl-C; with --no-follow it ends at what is there now.",
   arguments: [{ name: "topic-or-function", summary: "name of a topic or a function" }],
   options: [
-    { flags: "--from <where>", summary: "`start`, `end`, or an offset", default: "end; start with --no-follow" },
+    { flags: "--from <where>", summary: "earliest, latest, an offset (with --partition), or a time: @<epoch ms>, 2026-11-21T12:00:00Z", default: "latest; earliest with --no-follow" },
     { flags: "--partition <n>", summary: "this partition alone" },
     { flags: "--key <key>", summary: "records of this key alone" },
     { flags: "--limit <n>", summary: "end after so many records" },
@@ -26,79 +23,38 @@ export const tail: Command = {
   json: "one record a line: { topic, partition, offset, timestamp, key, value, headers? }",
   examples: [
     ["keyfold tail orders", "new records of a topic, as they come"],
-    ["keyfold tail cart --key alice --from start --no-follow", "what happened to one key's state"],
+    ["keyfold tail cart --key alice --no-follow", "what happened to one key's state"],
   ],
   async run(context) {
     const client = hostClient(context);
     const topic = await resolveTopic(client, context.args["topic-or-function"] ?? "");
-    await new Tail(client, topic, context).run();
+    await printRecords(client, topic, context);
     return undefined;
   },
 };
 
-class Tail {
-  readonly #client: HostClient;
-  readonly #topic: TopicInfo;
-  readonly #context: CommandContext;
-  readonly #follow: boolean;
-  readonly #key: string | undefined;
-  readonly #abort = new AbortController();
-  #left: number;
-
-  constructor(client: HostClient, topic: TopicInfo, context: CommandContext) {
-    this.#client = client;
-    this.#topic = topic;
-    this.#context = context;
-    this.#follow = context.options["follow"] !== false;
-    this.#key = textOption(context.options, "key");
-    this.#left = wholeOption(context.options, "limit", 1) ?? Number.POSITIVE_INFINITY;
-  }
-
-  async run(): Promise<void> {
-    const undo = this.#context.signals.onStop(() => this.#abort.abort());
-    try {
-      await Promise.all(this.#partitions().map(({ partition, start, end }) => this.#partition(partition, this.#position(start, end), end)));
-    } catch (thrown) {
-      if (!this.#abort.signal.aborted) throw thrown;
-    } finally {
-      this.#abort.abort();
-      undo();
+/** Asks for the records and prints those wanted, until there are no more or nobody wants them. */
+async function printRecords(client: HostClient, topic: TopicInfo, { options, output, signals }: CommandContext): Promise<void> {
+  const follow = options["follow"] !== false;
+  const key = textOption(options, "key");
+  const partition = wholeOption(options, "partition");
+  const abort = new AbortController();
+  let left = wholeOption(options, "limit", 1) ?? Number.POSITIVE_INFINITY;
+  const from = textOption(options, "from") ?? (follow ? "latest" : "earliest");
+  const query = [`from=${encodeURIComponent(from)}`, ...(partition === undefined ? [] : [`partition=${partition}`]), ...(follow ? ["wait=forever"] : [])].join("&");
+  const undo = signals.onStop(() => abort.abort());
+  try {
+    for await (const record of client.lines<TailRecord>("internal", `v1/topics/${encodeURIComponent(topic.name)}/records?${query}`, abort.signal)) {
+      if (key !== undefined && record.key !== key) continue;
+      if (output.json) output.document(record);
+      else output.text([instant(record.timestamp), `${record.partition}:${record.offset}`, record.key ?? "(no key)", JSON.stringify(record.value)].join("\t"));
+      if (--left <= 0) break;
     }
-  }
-
-  #partitions(): TopicInfo["offsets"] {
-    const wanted = wholeOption(this.#context.options, "partition");
-    const chosen = this.#topic.offsets.filter(({ partition }) => wanted === undefined || partition === wanted);
-    if (chosen.length === 0) throw new KeyfoldError("partition-unknown", `topic ${this.#topic.name} has no partition ${wanted}; it has 0 to ${this.#topic.partitions - 1}`);
-    return chosen;
-  }
-
-  #position(start: number, end: number): number {
-    const from = textOption(this.#context.options, "from") ?? (this.#follow ? "end" : "start");
-    if (from === "start") return start;
-    if (from === "end") return end;
-    if (!/^\d+$/.test(from)) throw usageError(`--from must be "start", "end" or an offset, not ${JSON.stringify(from)}`);
-    return Math.min(Math.max(Number(from), start), end);
-  }
-
-  async #partition(partition: number, from: number, end: number): Promise<void> {
-    for (let position = from; !this.#abort.signal.aborted && (this.#follow || position < end); ) {
-      const wait = this.#follow ? WAIT_MS : 0;
-      const path = `v1/topics/${encodeURIComponent(this.#topic.name)}/records?partition=${partition}&from=${position}&wait=${wait}`;
-      const { records, next } = await this.#client.get<{ records: readonly TailRecord[]; next: number }>("internal", path, this.#abort.signal);
-      for (const record of records) if (this.#follow || record.offset < end) this.#show(record);
-      // A host that answers an ended range with the same position has nothing more to give.
-      if (next === position && !this.#follow) return;
-      position = next;
-    }
-  }
-
-  #show(record: TailRecord): void {
-    if (this.#left <= 0 || (this.#key !== undefined && record.key !== this.#key)) return;
-    const { output } = this.#context;
-    if (output.json) output.document(record);
-    else output.text([instant(record.timestamp), `${record.partition}:${record.offset}`, record.key ?? "(no key)", JSON.stringify(record.value)].join("\t"));
-    if (--this.#left <= 0) this.#abort.abort();
+  } catch (thrown) {
+    if (!abort.signal.aborted) throw thrown;
+  } finally {
+    abort.abort();
+    undo();
   }
 }
 
