@@ -1,9 +1,10 @@
 import { KeyfoldError } from "../../errors.ts";
 import type { HostApi, TailRecord, TopicInfo } from "../../host/api.ts";
 import { LIVE_HEADERS } from "../live-clients.ts";
-import { NDJSON_TYPE } from "../media.ts";
+import { JSON_TYPE, NDJSON_TYPE } from "../media.ts";
 import { suggestion } from "../nearest.ts";
 import { integer, parseQuery, type Query } from "../query.ts";
+import { jsonResponse } from "../responses.ts";
 import type { Handler } from "../route-table.ts";
 import { StreamWriter } from "../stream-writer.ts";
 import { headerOf, pathOf, queryOf, topicIn } from "../target.ts";
@@ -29,20 +30,33 @@ interface Plan {
 
 /**
  * `GET /v1/topics/{topic}/records?partition=&from=&wait=&limit=`: records as NDJSON, or as server-sent events to who accepts those.
- * Reads to the end of the log and, with `wait`, goes on until nothing came for so long.
+ * Reads to the end of the log and, with `wait`, goes on until nothing came for so long. Who accepts JSON gets one page of one
+ * partition, `{ records, next, end }`, for which `wait` is the time to wait for the first record.
  */
 export function tailHandler(host: HostApi, open: Set<StreamWriter>): Handler {
   return async (c) => {
     const topic = topicIn(pathOf(c.req.raw, c));
-    const events = (headerOf(c, "accept") ?? "").includes("text/event-stream");
+    const accept = headerOf(c, "accept") ?? "";
+    const events = accept.includes("text/event-stream");
     const plan = toPlan(await find(host, topic), parseQuery(queryOf(c), PARAMETERS), events);
     const headers = events ? LIVE_HEADERS : { "content-type": NDJSON_TYPE, "cache-control": "no-store", "x-accel-buffering": "no" };
     if (c.req.method === "HEAD") return new Response(null, { headers });
+    if (accept.includes(JSON_TYPE)) return jsonResponse(await page(host, plan));
     const writer = new StreamWriter();
     open.add(writer);
     void follow(host, plan, writer).finally(() => open.delete(writer));
     return new Response(writer.stream, { headers });
   };
+}
+
+async function page(host: HostApi, plan: Plan): Promise<string> {
+  const [range, another] = plan.partitions;
+  if (range === undefined || another !== undefined) throw new KeyfoldError("bad-request", "a JSON page is of one partition: say which with `partition`, or accept application/x-ndjson");
+  const position = await startOf(host, plan, range);
+  const { records, next, end } = await host.read(plan.topic, range.partition, position, Math.min(plan.waitMs, host.config.limits["wait.max.ms"]));
+  const taken = records.length > plan.limit ? records.slice(0, plan.limit) : records;
+  const last = taken.at(-1);
+  return JSON.stringify({ records: taken, next: taken.length < records.length && last !== undefined ? last.offset + 1 : next, end });
 }
 
 async function find(host: HostApi, name: string): Promise<TopicInfo> {
