@@ -127,11 +127,12 @@ export class Engine {
     return new Promise((resolve) => this.#runningWaiters.push(resolve));
   }
 
-  async close(): Promise<void> {
+  /** `force`: no last commit; the next start goes on from the one before. */
+  async close(force = false): Promise<void> {
     for (const fn of this.#functions.values()) if (fn.error === undefined) fn.stop("PENDING_SHUTDOWN");
     await this.#changes.catch(() => {});
     await this.#cleaner.close();
-    await this.#fleet.close(CLOSE_GRACE_MS);
+    await (force ? this.#fleet.kill() : this.#fleet.close(CLOSE_GRACE_MS));
     this.#invoker.close();
     this.#live.close();
     for (const fn of this.#functions.values()) if (fn.error === undefined) fn.stop("NOT_RUNNING");

@@ -1,5 +1,5 @@
-import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { readManifests } from "../bundle/build-dir.ts";
 import type { Manifest } from "../bundle/manifest.ts";
 import type { ResolvedConfig } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
@@ -7,6 +7,7 @@ import { createInternalApp } from "../http/internal-app.ts";
 import { createPublicApp } from "../http/public-app.ts";
 import { listen, type Listening } from "../http/server.ts";
 import { openEmbeddedLog } from "../log/embedded/log.ts";
+import type { Log } from "../log/log.ts";
 import { createLogger, type Logger } from "../observe/logger.ts";
 import type { RestoreEvent } from "../worker/messages.ts";
 import type { HostApi } from "./api.ts";
@@ -33,6 +34,8 @@ export interface RunningHost {
   swap(manifest: Manifest): Promise<void>;
   /** Stops a function whose file is gone; its state and topics stay. */
   remove(fn: string): Promise<void>;
+  /** The log itself, for programs that embed a host and commit their own offsets along with what they append. */
+  readonly log: Log;
   /** Commits everything and lets go of all it holds. Calling twice is harmless. */
   stop(): Promise<void>;
 }
@@ -46,7 +49,8 @@ export async function startHost(config: ResolvedConfig, options: HostOptions = {
   if (config.log.kind !== "embedded") {
     throw new KeyfoldError("config-invalid", `log.kind "${config.log.kind}": this version's host runs on the embedded log`, { details: { key: "log.kind" } });
   }
-  const manifests = await readManifests(config);
+  const manifests = readManifests(config.buildDir);
+  if (manifests.length === 0) throw new KeyfoldError("function-unknown", `no built function in ${config.buildDir}; run \`keyfold build\` first`);
   const log = await openEmbeddedLog({ dir: join(config.engine["state.dir"], "log"), flush: config.log.flush });
   const engine = new Engine({ config, log, logger, ...options });
   const listeners: Listening[] = [];
@@ -74,6 +78,7 @@ export async function startHost(config: ResolvedConfig, options: HostOptions = {
   engine.setUrl(publicListener?.url ?? "");
   return {
     api: engine.api,
+    log,
     publicUrl: publicListener?.url ?? "",
     internalUrl: internalListener?.url ?? "",
     running: engine.running(),
@@ -81,16 +86,4 @@ export async function startHost(config: ResolvedConfig, options: HostOptions = {
     remove: (fn) => engine.remove(fn),
     stop,
   };
-}
-
-async function readManifests({ buildDir }: ResolvedConfig): Promise<Manifest[]> {
-  const manifests: Manifest[] = [];
-  const names = await readdir(buildDir, { withFileTypes: true }).catch(() => []);
-  for (const entry of names) {
-    if (!entry.isDirectory()) continue;
-    const text = await readFile(join(buildDir, entry.name, "manifest.json"), "utf8").catch(() => undefined);
-    if (text !== undefined) manifests.push(JSON.parse(text) as Manifest);
-  }
-  if (manifests.length === 0) throw new KeyfoldError("function-unknown", `no built function in ${buildDir}; run \`keyfold build\` first`);
-  return manifests.sort((a, b) => (a.name < b.name ? -1 : 1));
 }

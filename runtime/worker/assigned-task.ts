@@ -110,9 +110,10 @@ export class AssignedTask {
     const subtopology = loaded.topology.subtopologies.find(({ id }) => id === this.assignment.subtopology);
     const runner = this.runner;
     if (runner === undefined || subtopology === undefined) throw new KeyfoldError("not-ready", `task ${this.id} cannot be swapped now`, { remedy: "retry" });
-    await runner.quiesce();
-    this.#loaded = loaded;
-    runner.task.swap({ ...policy(loaded), version: loaded.version, subtopology });
+    await runner.boundary(() => {
+      this.#loaded = loaded;
+      runner.task.swap({ ...policy(loaded), version: loaded.version, subtopology });
+    });
   }
 
   /** Commits, closes the stores and gives the directory back. */

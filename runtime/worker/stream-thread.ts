@@ -201,7 +201,7 @@ export class StreamThread {
   }
 
   async #commitAll(): Promise<void> {
-    await Promise.all(this.#tasks.map(async ({ runner }) => runner?.quiesce()));
+    await Promise.all(this.#tasks.map(async ({ runner }) => runner?.commit()));
   }
 
   async #close(): Promise<void> {

@@ -106,25 +106,33 @@ export class TaskRunner {
 
   /** Commits now, after what is in flight. Resolves when done; failures go through `failed`. */
   commit(): Promise<void> {
+    return this.boundary(() => {});
+  }
+
+  /** Commits, then does something before the next record is taken: where code is swapped and tasks are given up. */
+  boundary(work: () => void): Promise<void> {
     return this.#exclusive(async () => {
-      await this.task.inFlight.drain();
-      await this.#sending;
-      if (this.task.interrupt === undefined) await this.#commit();
-      if (this.task.interrupt !== undefined) await this.#interrupted();
+      const { task } = this;
+      if (task.state === "RUNNING" || task.state === "PAUSED") {
+        await task.inFlight.drain();
+        await this.#sending;
+        if (task.interrupt === undefined) await this.#commit();
+        if (task.interrupt !== undefined) await this.#interrupted();
+      }
+      work();
     });
   }
 
-  /** Waits for its turn, commits and lets go. After it the task may be closed or swapped. */
-  async quiesce(): Promise<void> {
+  /** Ends it: after a last commit, or (not clean) as it is. */
+  async stop(clean: boolean): Promise<void> {
+    if (clean) await this.boundary(() => this.#end());
+    this.#end();
     while (this.#busy) await this.#idle();
-    if (this.task.state === "RUNNING" || this.task.state === "PAUSED") await this.commit();
   }
 
-  async stop(clean: boolean): Promise<void> {
-    if (clean) await this.quiesce();
+  #end(): void {
     this.#closed = true;
     this.#abortFetches();
-    while (this.#busy) await this.#idle();
   }
 
   #idleWaiters: (() => void)[] = [];

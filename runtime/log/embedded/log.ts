@@ -17,7 +17,7 @@ import { AppendWrite, checkBatches } from "./append.ts";
 import { type Catalog, dropDeleted, loadCatalog, offsetName, rememberOffset } from "./catalog.ts";
 import { Cleaner } from "./cleaner.ts";
 import { CommitQueue } from "./commit-queue.ts";
-import { Database, diskFull } from "./database.ts";
+import { Database, databaseError, diskFull } from "./database.ts";
 import { checkFormat } from "./format.ts";
 import { offsetKey } from "./keys.ts";
 import { type EmbeddedMetrics, noMetrics } from "./metrics.ts";
@@ -59,7 +59,9 @@ export interface EmbeddedExtras {
 
 /** Opens the in-process log: durable, on RocksDB, no broker to install. One process, one thread owns a directory. */
 export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log & EmbeddedExtras> {
-  await checkFormat(options.dir);
+  await checkFormat(options.dir).catch((thrown: unknown) => {
+    throw databaseError(thrown, options.dir);
+  });
   const dir = join(options.dir, "rocksdb");
   const database = await Database.open(dir);
   try {
