@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -111,6 +111,33 @@ test("a directory of a newer format is left alone", async (t) => {
   await writeFile(file, JSON.stringify({ format: 9, oldestReader: 1 }));
   await (await openEmbeddedLog({ dir, flush: "os" })).close();
   await writeFile(file, written);
+});
+
+test("a directory that cannot be used is named, and what is damaged is called so", async (t) => {
+  const dir = await tempDir(t);
+  const file = join(dir, "file");
+  await writeFile(file, "not a directory");
+  await assert.rejects(
+    openEmbeddedLog({ dir: file, flush: "os" }),
+    (error: KeyfoldError) => error.code === "log-unavailable" && error.message.includes(file),
+  );
+  const log = await openEmbeddedLog({ dir, flush: "os" });
+  await log.ensureTopic({ name: "t", partitions: 1 });
+  for (let i = 0; i < 20; i++) await log.append([outBatch("t", 0, [["k", "v".repeat(5000)]])]);
+  await log.close();
+  await (await openEmbeddedLog({ dir, flush: "os" })).close();
+  const table = (await readdir(join(dir, "rocksdb"))).find((name) => name.endsWith(".sst"));
+  assert.ok(table !== undefined, "opening has made a table of the write-ahead log");
+  const bytes = await readFile(join(dir, "rocksdb", table));
+  bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 0xff;
+  await writeFile(join(dir, "rocksdb", table), bytes);
+  const damaged = await openEmbeddedLog({ dir, flush: "os" });
+  await assert.rejects(
+    readAll(damaged, "t", 0),
+    (error: KeyfoldError) => error.code === "log-corrupt" && error.remedy === "corrupt" && error.message.includes(dir),
+  );
+  await damaged.append([outBatch("t", 0, [["k", "v"]])]);
+  await damaged.close();
 });
 
 test("topic specs that Kafka would refuse are refused", async (t) => {

@@ -1,4 +1,3 @@
-import { KeyfoldError } from "../../errors.ts";
 import type { Database, WriteSet } from "./database.ts";
 import type { EmbeddedMetrics } from "./metrics.ts";
 import type { WalSync } from "./wal.ts";
@@ -112,7 +111,7 @@ export class CommitQueue {
       if (this.#options.flush === "commit") await this.sync();
     } catch (thrown) {
       this.#broken = true;
-      const error = KeyfoldError.from(thrown, "log-unavailable", "retry");
+      const error = this.#options.database.error(thrown);
       for (const write of group) write.failed(error);
       return;
     }

@@ -100,6 +100,11 @@ export class Database {
     );
   }
 
+  /** Anything thrown by RocksDB or the file system below this log, as an error of ours. */
+  error(thrown: unknown): KeyfoldError {
+    return databaseError(thrown, this.#dir);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     await this.#release();
@@ -121,9 +126,10 @@ export class Database {
   }
 }
 
+/** The binding wraps what RocksDB said into "Database is not open" and the like. */
 function messageOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
-  return thrown.cause instanceof Error ? `${thrown.message} (${thrown.cause.message})` : thrown.message;
+  return thrown.cause instanceof Error ? thrown.cause.message : thrown.message;
 }
 
 function openError(thrown: unknown, dir: string): KeyfoldError {
