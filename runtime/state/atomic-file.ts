@@ -1,4 +1,5 @@
 import { open, rename, rm } from "node:fs/promises";
+import { fileError } from "./store-errors.ts";
 
 /** Writes the whole file or nothing: a crash leaves the old content or the new one. */
 export async function writeFileAtomically(path: string, text: string): Promise<void> {
@@ -14,6 +15,6 @@ export async function writeFileAtomically(path: string, text: string): Promise<v
     await rename(temporary, path);
   } catch (thrown) {
     await rm(temporary, { force: true });
-    throw thrown;
+    throw fileError(thrown, path);
   }
 }

@@ -54,6 +54,17 @@ export function engineError(thrown: unknown, name: StoreName, dir: string, doing
   return new KeyfoldError("internal", `RocksDB failed ${doing} ${where}: ${text}`, { remedy: "fatal", cause, details });
 }
 
+/** An error of the file system: a full disk as one of ours, all others as they are (they name the path). */
+export function fileError(thrown: unknown, path: string): unknown {
+  const code = errorCode(thrown);
+  if (code !== "ENOSPC" && code !== "EDQUOT") return thrown;
+  return new KeyfoldError("disk-full", `The disk is full: cannot write ${path}. Free some space; nothing that was acknowledged is lost.`, {
+    remedy: "retry",
+    cause: thrown,
+    details: { path },
+  });
+}
+
 function rootCause(thrown: unknown): unknown {
   let at = thrown;
   while (at instanceof Error && at.cause instanceof Error) at = at.cause;

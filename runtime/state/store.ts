@@ -1,5 +1,5 @@
-import type { RecordBatch } from "../log/record-batch.ts";
 import type { TopicConfig } from "../log/log.ts";
+import type { RecordBatch } from "../log/record-batch.ts";
 
 /**
  * The engine under a store: bytes to bytes, ordered by key bytes. `rocksdb`, `memory` and `lru` are ours; a user's own

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, utimesSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { threadId } from "node:worker_threads";
 import { isAlive, ownIdentity, type ProcessIdentity } from "./process-identity.ts";
+import { fileError } from "./store-errors.ts";
 
 const LOCK_FILE = ".lock";
 
@@ -82,12 +83,21 @@ export function releaseLockOfThread(dir: string, thread: number): boolean {
 }
 
 function create(path: string, holder: LockHolder): boolean {
+  let file: number;
   try {
-    writeFileSync(path, `${JSON.stringify(holder)}\n`, { flag: "wx" });
-    return true;
+    file = openSync(path, "wx");
   } catch (thrown) {
     if (thrown instanceof Error && "code" in thrown && thrown.code === "EEXIST") return false;
-    throw thrown;
+    throw fileError(thrown, path);
+  }
+  try {
+    writeSync(file, `${JSON.stringify(holder)}\n`);
+    return true;
+  } catch (thrown) {
+    rmSync(path, { force: true });
+    throw fileError(thrown, path);
+  } finally {
+    closeSync(file);
   }
 }
 

@@ -52,7 +52,7 @@ test("restored, rolled back or never gone: the same entries, never more than the
   );
   const dir = tempDir(t);
   await fc.assert(
-    fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(step, { maxLength: 40 }), async (max, steps) => {
+    fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(step, { maxLength: 40, size: "max" }), async (max, steps) => {
       const store = await lru(dir, max);
       const changelog = new Changelog();
       let committed: unknown[] = [];

@@ -248,6 +248,21 @@ describe("prefetch", () => {
   }
 });
 
+test("what was read ahead never comes back over a later write, even when that was evicted since", async (t) => {
+  const dir = tempDir(t);
+  const before = await open<number>(dir);
+  for (let i = 0; i < 100; i++) before.put(`k${i}`, 1, 1);
+  commit(before, new Changelog());
+  await before.close();
+  const store = await open<number>(dir, {}, { cache: new RecordCache(2_000) });
+  defer(t, () => store.close());
+  const keys = Array.from({ length: 100 }, (_, i) => `k${i}`);
+  store.prefetch(keys);
+  for (const key of keys) store.put(key, 2, 2);
+  commit(store, new Changelog());
+  for (const key of keys) assert.equal(store.get(key)?.value, 2);
+});
+
 test("in dev, values given out and taken in are frozen", async (t) => {
   for (const bytes of [0, 1_000_000]) {
     const store = await open<{ list: number[] }>(tempDir(t), {}, { cache: new RecordCache(bytes), freeze: true });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { once } from "node:events";
 import { KeyfoldError } from "../../runtime/errors.ts";
 import { Checkpoint } from "../../runtime/state/checkpoint.ts";
 import { StateDirectory } from "../../runtime/state/directory.ts";

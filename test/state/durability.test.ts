@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { KeyfoldError } from "../../runtime/errors.ts";
 import { BatchBuilder, decodeBatches } from "../../runtime/log/record-batch.ts";
-import { setAside, type StoreNotice } from "../../runtime/state/open-engine.ts";
+import { type StoreNotice, setAside } from "../../runtime/state/open-engine.ts";
 import { storeDirectory } from "../../runtime/state/open-store.ts";
-import { Changelog, commit, entries, open } from "./harness.ts";
 import { startChild } from "./fixtures/child.ts";
+import { Changelog, commit, entries, open } from "./harness.ts";
 import { defer, tempDir } from "./temp-dir.ts";
 
 const HOUR = 60 * 60 * 1000;

@@ -94,6 +94,21 @@ export function engineContract(name: string, create: () => StateStore): void {
       assert.equal(rows(engine.range(undefined, undefined)).length, 501);
     });
 
+    test("an iterator from before a change leaves nothing old to later ranges", async (t) => {
+      const engine = await opened(t);
+      engine.write(
+        Array.from({ length: 100 }, (_, i) => put(`k${i}`, "old")),
+        undefined,
+      );
+      const before = engine.range(bytes("k"), bytes("l"));
+      before.next();
+      engine.write([put("k5", "new")], undefined);
+      before.return?.();
+      assert.deepEqual(rows(engine.range(bytes("k5"), bytes("k50"))), ["k5=new"]);
+      engine.dropRange(bytes("k5"), bytes("k50"));
+      assert.deepEqual(rows(engine.range(bytes("k5"), bytes("k51"))), ["k50=old"]);
+    });
+
     test("an iterator may be given up and is over then", async (t) => {
       const engine = await opened(t);
       engine.write(
@@ -160,7 +175,7 @@ export function engineContract(name: string, create: () => StateStore): void {
       const step = fc.oneof(
         fc.record({
           kind: fc.constant("write" as const),
-          entries: fc.dictionary(key, fc.option(key), { maxKeys: 8, noNullPrototype: false }),
+          entries: fc.dictionary(key, fc.option(key), { maxKeys: 8, size: "max", noNullPrototype: false }),
         }),
         fc.record({ kind: fc.constant("drop" as const), from: key, to: key }),
         fc.record({ kind: fc.constant("range" as const), from: fc.option(key), to: fc.option(key), reverse: fc.boolean() }),
@@ -168,7 +183,7 @@ export function engineContract(name: string, create: () => StateStore): void {
       const engine = await opened(t);
       const model = new Map<string, string>();
       fc.assert(
-        fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+        fc.property(fc.array(step, { maxLength: 20, size: "max" }), (steps) => {
           for (const s of steps) {
             if (s.kind === "write") {
               const entries = Object.entries(s.entries).sort(([a], [b]) => (a < b ? -1 : 1));

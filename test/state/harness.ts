@@ -1,6 +1,6 @@
 import { batchEnd, readInt64, setBaseOffset } from "../../runtime/log/batch-header.ts";
 import { decodeBatches } from "../../runtime/log/record-batch.ts";
-import { openStore, type OpenStoreOptions } from "../../runtime/state/open-store.ts";
+import { type OpenStoreOptions, openStore } from "../../runtime/state/open-store.ts";
 import { RecordCache } from "../../runtime/state/record-cache.ts";
 import type { EngineSpec, StoreSpec, TaskStore } from "../../runtime/state/store.ts";
 

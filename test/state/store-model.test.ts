@@ -35,7 +35,8 @@ const step = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("prefix" as const), prefix: key }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("drop" as const), from: key, to: key }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("get-all" as const) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("drop" as const), from: key, to: key }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("prefetch" as const), keys: fc.array(key, { maxLength: 6 }) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("flush" as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("take" as const) }) },
@@ -98,6 +99,9 @@ async function run(dir: string, engine: () => EngineSpec, cacheBytes: number, st
           assert.deepEqual(found && [s.key, found.value, found.timestamp], model.live.get(s.key));
           break;
         }
+        case "get-all":
+          for (const k of KEYS) assert.deepEqual(store.get(k)?.value, model.live.get(k)?.[1]);
+          break;
         case "range": {
           const expected = model.rows(s.from, s.to);
           if (s.reverse) expected.reverse();
@@ -209,7 +213,7 @@ for (const [name, engine, runs] of [
 ] as const) {
   test(`a ${name} store with all its layers agrees with a plain map, for any cache size`, async () => {
     await fc.assert(
-      fc.asyncProperty(fc.constantFrom(...CACHES), fc.array(step, { maxLength: 40 }), async (cacheBytes, steps) => {
+      fc.asyncProperty(fc.constantFrom(...CACHES), fc.array(step, { maxLength: 40, size: "max" }), async (cacheBytes, steps) => {
         const dir = mkdtempSync(join(tmpdir(), "keyfold-model-"));
         try {
           await run(dir, engine, cacheBytes, steps);

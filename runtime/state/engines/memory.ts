@@ -1,7 +1,7 @@
 import { type FastBuffer, fastBuffer } from "../../log/fast-buffer.ts";
 import { compareUnits, SortedKeys } from "../sorted-keys.ts";
-import { storeClosed } from "../store-errors.ts";
 import type { StateStore, StoreContext, StorePosition, StoreWrite } from "../store.ts";
+import { storeClosed } from "../store-errors.ts";
 
 /** Keeps everything in this thread's memory; after a restart the changelog brings it back. */
 export class MemoryEngine implements StateStore {

@@ -1,7 +1,7 @@
 import { type Batch, type Column, RocksLevel } from "rocksdb";
 import { IteratorRegistry } from "../iterators.ts";
-import { engineError, storeClosed } from "../store-errors.ts";
 import type { StateStore, StoreContext, StorePosition, StoreWrite } from "../store.ts";
+import { engineError, storeClosed } from "../store-errors.ts";
 import { RocksIterators } from "./rocksdb-iterators.ts";
 
 const META = "meta";
