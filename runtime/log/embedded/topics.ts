@@ -28,7 +28,7 @@ const DEFAULTS: TopicConfig = {
 const NUMBERS = ["retention.ms", "retention.bytes", "delete.retention.ms", "min.compaction.lag.ms"];
 
 /** The value in force of one setting. */
-export function setting(config: TopicConfig, name: string): string | undefined {
+function setting(config: TopicConfig, name: string): string | undefined {
   return config[name] ?? DEFAULTS[name];
 }
 
