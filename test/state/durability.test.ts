@@ -184,6 +184,20 @@ describe("restart", () => {
   });
 });
 
+test("a store whose directory is deleted under it still closes, and can be opened anew", async (t) => {
+  const dir = tempDir(t);
+  for (const write of [false, true]) {
+    const store = await open<number>(dir);
+    store.put("a", 1, 1);
+    rmSync(dir, { recursive: true });
+    if (write) commit(store, new Changelog());
+    await store.close();
+    const again = await open<number>(dir);
+    assert.equal(again.get("a"), undefined);
+    await again.close();
+  }
+});
+
 describe("damage", () => {
   async function damaged(t: Parameters<typeof tempDir>[0], harm: (dir: string) => void): Promise<{ notices: StoreNotice[]; dir: string }> {
     const dir = tempDir(t);

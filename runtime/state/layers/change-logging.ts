@@ -199,9 +199,10 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
     this.rollback();
     try {
       this.#positions.settle();
-    } finally {
-      await this.#engine.close();
+    } catch {
+      // A full disk, or a directory that is gone: the stored position stays an older, true one.
     }
+    await this.#engine.close();
   }
 
   #stage(key: string, write: StoreWrite, timestamp: number): void {
