@@ -9,7 +9,7 @@ import type { HostApi } from "./api.ts";
 import { Appender } from "./appender.ts";
 import { Fleet } from "./fleet.ts";
 import { type FunctionState, HostedFunction } from "./functions.ts";
-import { createHostApi } from "./host-api.ts";
+import { createHostApi, type Scrape } from "./host-api.ts";
 import { Invoker } from "./invoker.ts";
 import { LiveQueries } from "./live-queries.ts";
 import { tasksOf } from "./placement.ts";
@@ -25,6 +25,8 @@ export interface EngineOptions {
   readonly logger: Logger;
   readonly onStateChange?: (fn: string, next: FunctionState, previous: FunctionState) => void;
   readonly onRestore?: (event: RestoreEvent) => void;
+  /** Makes the text of `/metrics` from what functions and workers report. */
+  readonly scrape?: Scrape;
 }
 
 /** The running parts of a host short of HTTP: functions, their tasks on the fleet of workers, and the ways in and out. */
@@ -80,6 +82,7 @@ export class Engine {
       appender: this.#appender,
       invoker: this.#invoker,
       live: this.#live,
+      scrape: options.scrape ?? (() => Promise.resolve("")),
       url: () => this.#url,
     });
   }

@@ -3,8 +3,8 @@ import { KeyfoldError } from "../errors.ts";
 import type { Log } from "../log/log.ts";
 import { decodeBatches } from "../log/record-batch.ts";
 import { partitionOf } from "../log/partitioner.ts";
-import type { RouteResponse } from "./api.ts";
-import type { GetQuery, HostApi, ListQuery, Position, TaskInfo } from "./api.ts";
+import type { WorkerStatus } from "../worker/messages.ts";
+import type { GetQuery, HostApi, ListQuery, Position, RouteResponse, TaskInfo } from "./api.ts";
 import type { Appender } from "./appender.ts";
 import { storeSubtopology } from "./engine.ts";
 import type { Fleet } from "./fleet.ts";
@@ -23,12 +23,15 @@ export interface HostApiParts {
   readonly appender: Appender;
   readonly invoker: Invoker;
   readonly live: LiveQueries;
+  readonly scrape: Scrape;
   readonly url: () => string;
 }
 
+export type Scrape = (functions: readonly { name: string; version: string; state: string }[], workers: readonly WorkerStatus[]) => Promise<string>;
+
 /** HostApi over the engine's parts: finds who owns what, asks, and puts the answers of several partitions together. */
 export function createHostApi(parts: HostApiParts): HostApi {
-  const { config, log, functions, partitions, fleet, appender, invoker, live, url } = parts;
+  const { config, log, functions, partitions, fleet, appender, invoker, live, scrape, url } = parts;
   const hosted = (name: string): HostedFunction => {
     const fn = functions.get(name);
     if (fn === undefined) throw new KeyfoldError("function-unknown", `no function ${JSON.stringify(name)}; there ${functions.size === 1 ? "is" : "are"} ${[...functions.keys()].join(", ")}`, { details: { function: name } });
@@ -172,7 +175,7 @@ export function createHostApi(parts: HostApiParts): HostApi {
 
     notReady: () => [...functions.values()].flatMap((fn) => (fn.state === "RUNNING" || fn.error !== undefined ? [] : fn.waiting())),
 
-    metrics: async () => "",
+    metrics: async () => scrape([...functions.values()].map((fn) => ({ name: fn.name, version: fn.manifest.versionId, state: fn.state })), await fleet.statuses()),
   };
 }
 

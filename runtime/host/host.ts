@@ -9,6 +9,7 @@ import { listen, type Listening } from "../http/server.ts";
 import { openEmbeddedLog } from "../log/embedded/log.ts";
 import type { Log } from "../log/log.ts";
 import { createLogger, type Logger } from "../observe/logger.ts";
+import { createMetrics } from "../observe/metrics.ts";
 import type { RestoreEvent } from "../worker/messages.ts";
 import type { HostApi } from "./api.ts";
 import type { FunctionState } from "./functions.ts";
@@ -52,7 +53,21 @@ export async function startHost(config: ResolvedConfig, options: HostOptions = {
   const manifests = readManifests(config.buildDir);
   if (manifests.length === 0) throw new KeyfoldError("function-unknown", `no built function in ${config.buildDir}; run \`keyfold build\` first`);
   const log = await openEmbeddedLog({ dir: join(config.engine["state.dir"], "log"), flush: config.log.flush });
-  const engine = new Engine({ config, log, logger, ...options });
+  const metrics = createMetrics();
+  const engine = new Engine({
+    config, log, logger,
+    scrape: async (functions, workers) => {
+      metrics.functions(functions);
+      metrics.workers(workers);
+      metrics.log(log.kind, log.metrics());
+      return metrics.text();
+    },
+    onRestore: (event) => {
+      if (event.kind === "batch") metrics.restored(event.function, event.store, event.records);
+      options.onRestore?.(event);
+    },
+    ...(options.onStateChange === undefined ? {} : { onStateChange: options.onStateChange }),
+  });
   const listeners: Listening[] = [];
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> => {
@@ -60,6 +75,7 @@ export async function startHost(config: ResolvedConfig, options: HostOptions = {
       for (const listener of listeners) await listener.close();
       await engine.close();
       await log.close();
+      metrics.close();
     })();
     return stopping;
   };
@@ -67,8 +83,9 @@ export async function startHost(config: ResolvedConfig, options: HostOptions = {
     await engine.start(manifests);
     if (options.http !== false) {
       const { port, host, internalPort, internalHost } = config.http;
-      listeners.push(await listen(createPublicApp(engine.api), { port, host }));
-      listeners.push(await listen(createInternalApp(engine.api), { port: internalPort, host: internalHost }));
+      const http = { stats: metrics.route, report: (error: unknown, reference: string) => logger.error({ err: error, reference }, "a request failed for a reason of ours") };
+      listeners.push(await listen(createPublicApp(engine.api, http), { port, host, flag: "--port" }));
+      listeners.push(await listen(createInternalApp(engine.api, http), { port: internalPort, host: internalHost, flag: "--internal-port", loopbackOnly: true }));
     }
   } catch (thrown) {
     await stop();
