@@ -25,7 +25,7 @@ export function engineError(thrown: unknown, name: StoreName, dir: string, doing
   if (code === "LEVEL_LOCKED") {
     return new KeyfoldError(
       "store-locked",
-      `Cannot open ${where}: another process has it open. It is tried again until that process lets go.`,
+      `Cannot open ${where}: another process, or another thread of this one, has it open. Try again once it has let go.`,
       {
         remedy: "retry",
         cause,

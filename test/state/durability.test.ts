@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { Worker } from "node:worker_threads";
 import { KeyfoldError } from "../../runtime/errors.ts";
 import { BatchBuilder, decodeBatches } from "../../runtime/log/record-batch.ts";
 import { type StoreNotice, setAside } from "../../runtime/state/open-engine.ts";
@@ -182,6 +184,32 @@ describe("restart", () => {
     assert.equal(late.get("a")?.value, 1);
     await late.close();
   });
+});
+
+test("a store is opened once at a time within a process too, and is free when the thread that had it is terminated", async (t) => {
+  const dir = tempDir(t);
+  const code = `
+    import { workerData, parentPort } from "node:worker_threads";
+    const { open, commit, Changelog } = await import(workerData.harness);
+    const store = await open(workerData.dir);
+    for (let i = 0; i < 5000; i++) store.put("k" + String(i).padStart(5, "0"), i, i);
+    commit(store, new Changelog());
+    for (const _ of store.range("k0", "k00002")) continue;
+    const iterators = [store.range("k0"), store.range(), store.range("k0", undefined, { reverse: true })];
+    for (const iterator of iterators) iterator.next();
+    store.put("uncommitted", 1, 1);
+    store.flush();
+    parentPort.postMessage("open");
+    for (;;) for (const _ of store.range("k1")) store.get("k00001");`;
+  const harness = new URL("./harness.ts", import.meta.url).href;
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`), { workerData: { dir, harness } });
+  await once(worker, "message");
+  await assert.rejects(open(dir), (error) => error instanceof KeyfoldError && error.code === "store-locked");
+  await worker.terminate();
+  const store = await open<number>(dir);
+  defer(t, () => store.close());
+  assert.equal(entries(store).length, 5_000);
+  assert.equal(store.get("uncommitted"), undefined);
 });
 
 test("a store whose directory is deleted under it still closes, and can be opened anew", async (t) => {
