@@ -9,7 +9,10 @@ const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 const node = at("./node_modules/.bin/node");
 // Sources run where Node takes TypeScript (22.18 and later); the project brings such a Node along, and dist runs on any.
 const native = Boolean(process.features.typescript);
-const [program, ...args] = native || existsSync(node) ? [native ? process.execPath : node, "--disable-warning=ExperimentalWarning", at("./runtime/cli/bin.ts")] : [process.execPath, at("./dist/cli/bin.js")];
+const [program, ...args] =
+  native || existsSync(node)
+    ? [native ? process.execPath : node, "--disable-warning=ExperimentalWarning", at("./runtime/cli/bin.ts")]
+    : [process.execPath, at("./dist/cli/bin.js")];
 if (args.length === 1 && !existsSync(args[0])) {
   process.stderr.write("build.mjs needs Node 22.18 or later: run `npm install` first, which brings one along\n");
   process.exit(1);

@@ -2,7 +2,7 @@
  * How long after a function's file is written its new build is on disk, in watch mode: 10 functions, one of them changed.
  * Prints one JSON line. `node --conditions=keyfold-source bench/rebuild.ts [runs]`
  */
-import { mkdtemp, mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { watch } from "../runtime/bundle/watch.ts";
@@ -40,4 +40,6 @@ await rm(root, { recursive: true });
 
 times.sort((a, b) => a - b);
 const at = (q: number): number => Number((times[Math.min(times.length - 1, Math.floor(q * times.length))] ?? 0).toFixed(1));
-process.stdout.write(`${JSON.stringify({ bench: "rebuild", functions, runs, coldMs: Number(coldMs.toFixed(0)), p50: at(0.5), p95: at(0.95), max: at(1), unit: "ms" })}\n`);
+process.stdout.write(
+  `${JSON.stringify({ bench: "rebuild", functions, runs, coldMs: Number(coldMs.toFixed(0)), p50: at(0.5), p95: at(0.95), max: at(1), unit: "ms" })}\n`,
+);

@@ -40,7 +40,8 @@ export async function build(config: ResolvedConfig, { only }: BuildOptions = {})
   const bundler = new Bundler(config);
   try {
     const outcomes = await Promise.all(wanted.map((fn) => attempt(bundler, fn)));
-    const removed = only === undefined ? await pruneBuilds(config.buildDir, new Set([...functions, ...refused].map(({ name }) => name))) : [];
+    const removed =
+      only === undefined ? await pruneBuilds(config.buildDir, new Set([...functions, ...refused].map(({ name }) => name))) : [];
     return {
       functions: outcomes.flatMap((outcome) => ("manifest" in outcome ? [outcome] : [])),
       failures: [...(only === undefined ? refused : []), ...outcomes.flatMap((outcome) => ("error" in outcome ? [outcome] : []))],
@@ -69,7 +70,11 @@ export async function isStale(config: ResolvedConfig): Promise<boolean> {
     functions.map(async ({ name }) => {
       const inputs = readInputs(config.buildDir, name);
       if (inputs === undefined || readManifest(config.buildDir, name) === undefined) return true;
-      return inputs.keyfold !== version || inputs.config !== configFingerprint(config, config.functions[name] ?? {}) || (await inputsChanged(config, inputs));
+      return (
+        inputs.keyfold !== version ||
+        inputs.config !== configFingerprint(config, config.functions[name] ?? {}) ||
+        (await inputsChanged(config, inputs))
+      );
     }),
   );
   return stale.includes(true);
@@ -81,5 +86,7 @@ function chosen(name: string, functions: readonly FunctionFile[]): FunctionFile 
   const names = functions.map((fn) => fn.name);
   const near = nearest(name, names);
   const hint = near === undefined ? `the functions are ${names.join(", ") || "none yet"}` : `did you mean ${JSON.stringify(near)}?`;
-  throw new KeyfoldError("function-unknown", `there is no function ${JSON.stringify(name)}; ${hint}`, { details: { function: name, functions: names } });
+  throw new KeyfoldError("function-unknown", `there is no function ${JSON.stringify(name)}; ${hint}`, {
+    details: { function: name, functions: names },
+  });
 }

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type BuildContext, type BuildFailure, type BuildResult as EsbuildResult, context } from "esbuild";
+import { type BuildContext, type BuildFailure, context, type BuildResult as EsbuildResult } from "esbuild";
 import type { FunctionSettings, ResolvedConfig } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
 import { writeBuild } from "./build-dir.ts";
@@ -39,7 +39,10 @@ export interface BuiltFunction {
 export class Bundler {
   readonly #config: ResolvedConfig;
   readonly #inspector: Inspector;
-  readonly #contexts = new Map<string, { readonly file: string; readonly context: Promise<BuildContext<FunctionOptions>>; readonly options: FunctionOptions }>();
+  readonly #contexts = new Map<
+    string,
+    { readonly file: string; readonly context: Promise<BuildContext<FunctionOptions>>; readonly options: FunctionOptions }
+  >();
   readonly #version = packageVersion();
   #keyfold: Promise<KeyfoldModule> | undefined;
 
@@ -105,9 +108,14 @@ export class Bundler {
       throw await bundleError(fn.name, errors, kept.options);
     }
     const [map, bundle] = [".map", ".mjs"].map((end) => result.outputFiles.find(({ path }) => path.endsWith(end)));
-    if (map === undefined || bundle === undefined) throw new KeyfoldError("internal", `function "${fn.name}": esbuild gave no bundle`, { remedy: "fatal" });
+    if (map === undefined || bundle === undefined)
+      throw new KeyfoldError("internal", `function "${fn.name}": esbuild gave no bundle`, { remedy: "fatal" });
     // Virtual modules (keyfold's own) have a namespace before a colon.
-    return { bundle: bundle.contents, map: map.contents, inputs: Object.keys(result.metafile.inputs).filter((path) => !/^[a-z-]+:/.test(path)) };
+    return {
+      bundle: bundle.contents,
+      map: map.contents,
+      inputs: Object.keys(result.metafile.inputs).filter((path) => !/^[a-z-]+:/.test(path)),
+    };
   }
 
   /** Evaluates the bundle from a file of its own, so that nothing is replaced by what turns out broken. */
@@ -117,10 +125,18 @@ export class Bundler {
     await mkdir(scratch, { recursive: true });
     await writeFile(file, bundle);
     try {
-      return await this.#inspector.inspect(pathToFileURL(file).href, { name: fn.name, application: `${this.#config.name}-${fn.name}`, settings });
+      return await this.#inspector.inspect(pathToFileURL(file).href, {
+        name: fn.name,
+        application: `${this.#config.name}-${fn.name}`,
+        settings,
+      });
     } catch (thrown) {
       const error = KeyfoldError.from(thrown, "build-failed");
-      throw this.#located(fn, error, sourceFrame(error.stack ?? "", pathToFileURL(file).href, Buffer.from(map).toString(), dir, this.#config.root));
+      throw this.#located(
+        fn,
+        error,
+        sourceFrame(error.stack ?? "", pathToFileURL(file).href, Buffer.from(map).toString(), dir, this.#config.root),
+      );
     } finally {
       await rm(file, { force: true });
     }
@@ -128,7 +144,13 @@ export class Bundler {
 
   #located(fn: FunctionFile, error: KeyfoldError, frame: string | undefined): KeyfoldError {
     const where = relative(this.#config.root, fn.file);
-    const said = error.message.startsWith(`function "${fn.name}"`) ? error.message : `function "${fn.name}" (${where}) cannot be read: ${error.message}`;
-    return new KeyfoldError(error.code, frame === undefined ? said : `${said}\n${frame}`, { cause: error, remedy: error.remedy, details: { function: fn.name, file: where } });
+    const said = error.message.startsWith(`function "${fn.name}"`)
+      ? error.message
+      : `function "${fn.name}" (${where}) cannot be read: ${error.message}`;
+    return new KeyfoldError(error.code, frame === undefined ? said : `${said}\n${frame}`, {
+      cause: error,
+      remedy: error.remedy,
+      details: { function: fn.name, file: where },
+    });
   }
 }

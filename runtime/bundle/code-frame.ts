@@ -9,7 +9,9 @@ export function codeFrames(messages: readonly Message[]): string {
 }
 
 export function codeFrame(message: Message): string {
-  const notes = message.notes.map((note) => [...(note.text === "" ? [] : [note.text]), ...(note.location === null ? [] : [frame(note.location)])].join("\n"));
+  const notes = message.notes.map((note) =>
+    [...(note.text === "" ? [] : [note.text]), ...(note.location === null ? [] : [frame(note.location)])].join("\n"),
+  );
   return [message.text, ...(message.location === null ? [] : [frame(message.location)]), ...notes].join("\n");
 }
 
@@ -18,7 +20,10 @@ export function frame({ file, line, column, length, lineText }: Omit<Location, "
   const tabs = lineText.replaceAll("\t", "  ");
   // esbuild counts columns in bytes of UTF-8.
   const before = Buffer.from(lineText).subarray(0, column).toString().replaceAll("\t", "  ");
-  const marked = Buffer.from(lineText).subarray(column, column + length).toString().replaceAll("\t", "  ");
+  const marked = Buffer.from(lineText)
+    .subarray(column, column + length)
+    .toString()
+    .replaceAll("\t", "  ");
   const gutter = String(line);
   const caret = "^".repeat(Math.max(1, Math.min(marked.length, tabs.length - before.length)));
   return `  ${file}:${line}:${column + 1}\n    ${gutter} | ${tabs}\n    ${" ".repeat(gutter.length)} | ${" ".repeat(before.length)}${caret}`;

@@ -31,7 +31,15 @@ function withChain(error: Message, chain: readonly string[]): Message {
 
 function explained(error: Message): Message {
   if (!/No loader is configured for "\.node" files/.test(error.text)) return error;
-  return { ...error, notes: [{ text: "Native addons cannot be bundled, nor moved between hosts; use a package of plain JavaScript or WebAssembly.", location: null }] };
+  return {
+    ...error,
+    notes: [
+      {
+        text: "Native addons cannot be bundled, nor moved between hosts; use a package of plain JavaScript or WebAssembly.",
+        location: null,
+      },
+    ],
+  };
 }
 
 /** For each refused import: the files that lead to it, the function's own first. Bundles once more with the refused ones let through. */
@@ -51,7 +59,9 @@ async function importChains(options: FunctionOptions, errors: readonly Message[]
     return errors.map(() => []);
   }
   const [entry = ""] = options.entryPoints;
-  return errors.map(({ detail, location }) => (location === null ? [] : [...pathTo(metafile, entry, location.file), (detail as ForbiddenImport).forbidden]));
+  return errors.map(({ detail, location }) =>
+    location === null ? [] : [...pathTo(metafile, entry, location.file), (detail as ForbiddenImport).forbidden],
+  );
 }
 
 /** Shortest way from one input to another along imports. */

@@ -36,12 +36,29 @@ export function functionFiles(config: ResolvedConfig): FunctionFiles {
     const where = relative(config.root, file);
     const twin = found.find((other) => other.name === name && other.file !== file);
     if (!NAME.test(name)) {
-      refused.push({ name, file, error: invalid(`${where}: ${JSON.stringify(name)} cannot be a function's name, which is its file's; use a-z 0-9 . _ -, beginning with a letter or digit, 100 at most`, name) });
+      refused.push({
+        name,
+        file,
+        error: invalid(
+          `${where}: ${JSON.stringify(name)} cannot be a function's name, which is its file's; use a-z 0-9 . _ -, beginning with a letter or digit, 100 at most`,
+          name,
+        ),
+      });
     } else if (twin !== undefined) {
-      refused.push({ name, file, error: invalid(`${where}: there is another function ${JSON.stringify(name)}, ${relative(config.root, twin.file)}; rename one of the two`, name) });
+      refused.push({
+        name,
+        file,
+        error: invalid(
+          `${where}: there is another function ${JSON.stringify(name)}, ${relative(config.root, twin.file)}; rename one of the two`,
+          name,
+        ),
+      });
     } else functions.push({ name, file });
   }
-  checkConfigured(config, found.map(({ name }) => name));
+  checkConfigured(
+    config,
+    found.map(({ name }) => name),
+  );
   return { functions, refused };
 }
 
@@ -73,7 +90,9 @@ function checkConfigured(config: ResolvedConfig, names: readonly string[]): void
     const near = nearest(name, names);
     return `  functions.${name}: there is no such function; ${near === undefined ? `the functions are ${names.join(", ") || "none yet"}` : `did you mean ${JSON.stringify(near)}?`}`;
   });
-  throw new KeyfoldError("config-invalid", `the config has settings for functions that are not there:\n${lines.join("\n")}`, { details: { missing, functions: names } });
+  throw new KeyfoldError("config-invalid", `the config has settings for functions that are not there:\n${lines.join("\n")}`, {
+    details: { missing, functions: names },
+  });
 }
 
 function invalid(message: string, name: string): KeyfoldError {

@@ -18,7 +18,12 @@ export function configFingerprint(config: ResolvedConfig, settings: FunctionSett
 }
 
 /** Reads and hashes the files a build was made from; those that are not files (virtual ones) are left out. */
-export async function recordInputs(config: ResolvedConfig, keyfold: string, settings: FunctionSettings, files: readonly string[]): Promise<BuildInputs> {
+export async function recordInputs(
+  config: ResolvedConfig,
+  keyfold: string,
+  settings: FunctionSettings,
+  files: readonly string[],
+): Promise<BuildInputs> {
   const entries = await Promise.all(
     [...new Set(files)].sort().map(async (file) => {
       try {

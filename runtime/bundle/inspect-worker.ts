@@ -1,6 +1,6 @@
 import { parentPort } from "node:worker_threads";
 import { type ErrorWire, KeyfoldError } from "../errors.ts";
-import { describe, type Description, type DescribeOptions } from "./describe.ts";
+import { type DescribeOptions, type Description, describe } from "./describe.ts";
 
 /** Main thread → inspect worker: import this bundle and say what it is. One at a time. */
 export interface InspectRequest {
@@ -34,5 +34,11 @@ function toWire(thrown: unknown): ErrorWire {
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
   // A bundle carries a copy of keyfold, so its errors are of another class.
   const ours = error.name === "KeyfoldError" && "code" in error;
-  return { code: ours ? (error.code as ErrorWire["code"]) : "build-failed", message: error.message, remedy: "user", details: { threw: error.name }, stack: error.stack ?? "" };
+  return {
+    code: ours ? (error.code as ErrorWire["code"]) : "build-failed",
+    message: error.message,
+    remedy: "user",
+    details: { threw: error.name },
+    stack: error.stack ?? "",
+  };
 }

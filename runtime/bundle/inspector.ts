@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { KeyfoldError } from "../errors.ts";
-import type { Description, DescribeOptions } from "./describe.ts";
+import type { DescribeOptions, Description } from "./describe.ts";
 import type { InspectAnswer, InspectRequest } from "./inspect-worker.ts";
 
 /** Importing a module again and again keeps every version in memory; after so many the thread is replaced. */
@@ -77,9 +77,14 @@ export class Inspector {
       if (this.#worker !== worker) return;
       const current = this.#finish();
       if (description !== undefined) current?.resolve(description);
-      else current?.reject(error === undefined ? new KeyfoldError("internal", "the inspect worker gave an empty answer") : KeyfoldError.fromWire(error));
+      else
+        current?.reject(
+          error === undefined ? new KeyfoldError("internal", "the inspect worker gave an empty answer") : KeyfoldError.fromWire(error),
+        );
     });
-    worker.on("error", (cause: unknown) => this.#died(worker, `broke the thread that read it: ${cause instanceof Error ? cause.message : String(cause)}`));
+    worker.on("error", (cause: unknown) =>
+      this.#died(worker, `broke the thread that read it: ${cause instanceof Error ? cause.message : String(cause)}`),
+    );
     worker.on("exit", (code) => this.#died(worker, `ended the thread that read it (exit code ${code}); a function's file must not exit`));
     worker.unref();
     return worker;

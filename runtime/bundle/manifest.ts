@@ -1,5 +1,5 @@
-import type { TopicConfig } from "../log/log.ts";
 import type { FunctionSettings } from "../config/resolved.ts";
+import type { TopicConfig } from "../log/log.ts";
 
 /**
  * What a build says of a function without running it: `<buildDir>/<name>/manifest.json`, beside `bundle.mjs` and

@@ -19,23 +19,45 @@ export function functionPlugin(keyfold: KeyfoldModule): Plugin {
       build.onResolve({ filter: /^keyfold(\/.*)?$/ }, ({ path, importer }): OnResolveResult => {
         if (path === "keyfold") return { path, namespace: KEYFOLD, sideEffects: false };
         const forbidden: ForbiddenImport = { forbidden: path, importer };
-        return { errors: [{ text: `${JSON.stringify(path)} cannot be imported by a function`, notes: [{ text: `A function imports "keyfold"; ${path} is for configs, tests and tools.` }], detail: forbidden }] };
+        return {
+          errors: [
+            {
+              text: `${JSON.stringify(path)} cannot be imported by a function`,
+              notes: [{ text: `A function imports "keyfold"; ${path} is for configs, tests and tools.` }],
+              detail: forbidden,
+            },
+          ],
+        };
       });
       build.onResolve({ filter: /.*/, namespace: KEYFOLD }, ({ path }) => ({ path, namespace: KEYFOLD, sideEffects: false }));
       build.onLoad({ filter: /.*/, namespace: KEYFOLD }, ({ path }) => ({ contents: keyfold.sources.get(path) ?? "", loader: "js" }));
 
-      build.onResolve({ filter: /^(node:)?[a-z0-9_]+(\/[a-z0-9_/]+)?$/ }, ({ path, kind, importer, namespace }): OnResolveResult | undefined => {
-        const module = builtin(path);
-        if (module === undefined || kind === "entry-point") return undefined;
-        if (module.kind === "forbidden") {
-          const forbidden: ForbiddenImport = { forbidden: module.name, importer };
-          return { errors: [{ text: `a function cannot import Node's ${JSON.stringify(module.name)}`, notes: [{ text: WHY_FORBIDDEN }], detail: forbidden }] };
-        }
-        // `require` of CommonJS packages: a module cannot call it, so it gets a CommonJS shell around an import.
-        if (kind === "require-call" && namespace !== BUILTIN) return { path: module.name, namespace: BUILTIN };
-        return { path: `node:${module.name}`, external: true, sideEffects: false };
-      });
-      build.onLoad({ filter: /.*/, namespace: BUILTIN }, ({ path }) => ({ contents: `import builtin from "node:${path}"; module.exports = builtin;`, loader: "js" }));
+      build.onResolve(
+        { filter: /^(node:)?[a-z0-9_]+(\/[a-z0-9_/]+)?$/ },
+        ({ path, kind, importer, namespace }): OnResolveResult | undefined => {
+          const module = builtin(path);
+          if (module === undefined || kind === "entry-point") return undefined;
+          if (module.kind === "forbidden") {
+            const forbidden: ForbiddenImport = { forbidden: module.name, importer };
+            return {
+              errors: [
+                {
+                  text: `a function cannot import Node's ${JSON.stringify(module.name)}`,
+                  notes: [{ text: WHY_FORBIDDEN }],
+                  detail: forbidden,
+                },
+              ],
+            };
+          }
+          // `require` of CommonJS packages: a module cannot call it, so it gets a CommonJS shell around an import.
+          if (kind === "require-call" && namespace !== BUILTIN) return { path: module.name, namespace: BUILTIN };
+          return { path: `node:${module.name}`, external: true, sideEffects: false };
+        },
+      );
+      build.onLoad({ filter: /.*/, namespace: BUILTIN }, ({ path }) => ({
+        contents: `import builtin from "node:${path}"; module.exports = builtin;`,
+        loader: "js",
+      }));
     },
   };
 }

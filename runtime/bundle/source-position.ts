@@ -9,17 +9,23 @@ import { frame } from "./code-frame.ts";
 export function sourceFrame(stack: string, bundle: string, map: string, mapDir: string, root: string): string | undefined {
   const payload = JSON.parse(map) as SourceMapPayload;
   const sourceMap = new SourceMap(payload);
-  for (const [, line, column] of stack.matchAll(new RegExp(`${escape(bundle)}(?:\\?[^\\s:]*)?:(\\d+):(\\d+)`, "g"))) {
+  for (const [, line, column] of stack.matchAll(new RegExp(`${literal(bundle)}(?:\\?[^\\s:]*)?:(\\d+):(\\d+)`, "g"))) {
     const entry = sourceMap.findEntry(Number(line) - 1, Number(column) - 1);
     if (!("originalSource" in entry) || entry.originalSource.startsWith("keyfold:")) continue;
     const text = payload.sourcesContent[payload.sources.indexOf(entry.originalSource)]?.split("\n")[entry.originalLine];
     if (text === undefined) continue;
     const bytes = Buffer.byteLength(text.slice(0, entry.originalColumn));
-    return frame({ file: relative(root, resolve(mapDir, entry.originalSource)), line: entry.originalLine + 1, column: bytes, length: 1, lineText: text });
+    return frame({
+      file: relative(root, resolve(mapDir, entry.originalSource)),
+      line: entry.originalLine + 1,
+      column: bytes,
+      length: 1,
+      lineText: text,
+    });
   }
   return undefined;
 }
 
-function escape(text: string): string {
+function literal(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }

@@ -8,14 +8,17 @@ import type { Output } from "./output.ts";
 export function reportBuild(output: Output, config: ResolvedConfig, result: BuildResult, ms: number): void {
   const width = Math.max(0, ...result.functions.map(({ name }) => name.length));
   for (const { name, manifest, changed } of result.functions) {
-    output.success(`${name.padEnd(width)}  ${manifest.versionId}  ${size(manifest.bytes).padStart(9)}${changed ? "" : output.style("  unchanged", "dim")}`);
+    output.success(
+      `${name.padEnd(width)}  ${manifest.versionId}  ${size(manifest.bytes).padStart(9)}${changed ? "" : output.style("  unchanged", "dim")}`,
+    );
   }
   for (const name of result.removed) output.note(output.style(`- ${name} is gone; its build was removed`, "dim"));
   for (const { error } of result.failures) output.error(error);
   const to = relative(config.root, config.buildDir) || config.buildDir;
   if (result.functions.length > 0) output.note(`${count(result.functions.length, "function")} built into ${to} in ${milliseconds(ms)}`);
   if (result.failures.length > 0) output.note(`${count(result.failures.length, "function")} failed`);
-  if (result.functions.length === 0 && result.failures.length === 0) output.warn(`no functions in ${relative(config.root, config.functionsDir)}: a function is a .ts or .js file there`);
+  if (result.functions.length === 0 && result.failures.length === 0)
+    output.warn(`no functions in ${relative(config.root, config.functionsDir)}: a function is a .ts or .js file there`);
 }
 
 /** A build as data. */

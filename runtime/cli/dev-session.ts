@@ -1,5 +1,6 @@
-import { readManifests } from "../bundle/build-dir.ts";
-import { watch, type WatchEvent, type Watcher } from "../bundle/watch.ts";
+import type { BuildFailure, BuiltFunction } from "../bundle/build.ts";
+import { readManifest, readManifests } from "../bundle/build-dir.ts";
+import { type WatchEvent, type Watcher, watch } from "../bundle/watch.ts";
 import type { ResolvedConfig } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
 import { type RunningHost, startHost } from "../host/host.ts";
@@ -48,43 +49,57 @@ export class DevSession {
     const started = performance.now();
     this.#watcher = await watch(this.#config, (event) => this.#receive(event));
     const { initial } = this.#watcher;
-    if (this.#output.json) for (const failure of initial.failures) this.#output.document({ event: "failed", ...failureDocument(this.#config, failure) });
+    if (this.#output.json)
+      for (const failure of initial.failures) this.#output.document({ event: "failed", ...failureDocument(this.#config, failure) });
     else reportBuild(this.#output, this.#config, initial, performance.now() - started);
     await this.#enqueue(() => this.#ensureHost(), "throw");
   }
 
   #receive(event: WatchEvent): void {
-    const output = this.#output;
     switch (event.kind) {
-      case "built": {
-        const { fn } = event;
-        return void this.#enqueue(async () => {
-          const swapStarted = performance.now();
-          if (this.#host === undefined) await this.#ensureHost();
-          else if (fn.changed) await this.#host.swap(fn.manifest);
-          const ms = event.ms + performance.now() - swapStarted;
-          if (output.json) output.document({ event: "built", ...builtDocument(this.#config, fn), ms: Math.round(ms) });
-          else output.success(fn.changed ? `${fn.name}  ${fn.manifest.versionId}  built and swapped in ${milliseconds(ms)}` : `${fn.name}  unchanged`);
-        });
-      }
+      case "built":
+        void this.#enqueue(() => this.#built(event.fn, event.ms));
+        break;
       case "failed":
-        if (output.json) output.document({ event: "failed", ...failureDocument(this.#config, event.failure) });
-        else {
-          output.error(event.failure.error);
-          output.note(output.style("its last good version goes on", "dim"));
-        }
-        return;
+        this.#failed(event.failure);
+        break;
       case "removed":
-        return void this.#enqueue(async () => {
-          await this.#host?.remove(event.name);
-          if (output.json) output.document({ event: "removed", name: event.name });
-          else output.note(`- ${event.name} is gone and was stopped; its state and topics stay`);
-        });
+        void this.#enqueue(() => this.#removed(event.name));
+        break;
       case "problem":
-        return output.error(event.error);
+        this.#output.error(event.error);
+        break;
       case "config-changed":
-        return this.#onConfigChanged();
+        this.#onConfigChanged();
+        break;
     }
+  }
+
+  async #built(fn: BuiltFunction, buildMs: number): Promise<void> {
+    const started = performance.now();
+    if (this.#host === undefined) await this.#ensureHost();
+    else if (fn.changed) await this.#host.swap(fn.manifest);
+    const ms = buildMs + performance.now() - started;
+    if (this.#output.json) this.#output.document({ event: "built", ...builtDocument(this.#config, fn), ms: Math.round(ms) });
+    else if (!fn.changed) this.#output.success(`${fn.name}  unchanged`);
+    else this.#output.success(`${fn.name}  ${fn.manifest.versionId}  built and swapped in ${milliseconds(ms)}`);
+  }
+
+  #failed(failure: BuildFailure): void {
+    if (this.#output.json) {
+      this.#output.document({ event: "failed", ...failureDocument(this.#config, failure) });
+      return;
+    }
+    this.#output.error(failure.error);
+    if (readManifest(this.#config.buildDir, failure.name) !== undefined) {
+      this.#output.note(this.#output.style("its last good version goes on", "dim"));
+    }
+  }
+
+  async #removed(name: string): Promise<void> {
+    await this.#host?.remove(name);
+    if (this.#output.json) this.#output.document({ event: "removed", name });
+    else this.#output.note(`- ${name} is gone and was stopped; its state and topics stay`);
   }
 
   /** Starts the host as soon as there is something to run. */

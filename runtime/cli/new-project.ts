@@ -3,7 +3,14 @@ import { dirname, join } from "node:path";
 import { packageVersion } from "../bundle/version.ts";
 import { CONFIG_FILE } from "../config/locate.ts";
 import { KeyfoldError } from "../errors.ts";
-import { configTemplate, counterTemplate, counterTestTemplate, ignoredPaths, packageAdditions, tsconfigTemplate } from "./templates/project.ts";
+import {
+  configTemplate,
+  counterTemplate,
+  counterTestTemplate,
+  ignoredPaths,
+  packageAdditions,
+  tsconfigTemplate,
+} from "./templates/project.ts";
 
 export interface PlannedFile {
   readonly path: string;
@@ -40,7 +47,12 @@ export async function writeProject(directory: string, files: readonly PlannedFil
   }
 }
 
-async function plan(directory: string, path: string, content: (old: string | undefined) => string, otherwise: "changed" | "clash" = "changed"): Promise<PlannedFile> {
+async function plan(
+  directory: string,
+  path: string,
+  content: (old: string | undefined) => string,
+  otherwise: "changed" | "clash" = "changed",
+): Promise<PlannedFile> {
   const old = await readFile(join(directory, path), "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
     throw new KeyfoldError("bad-request", `cannot read ${join(directory, path)}: ${error.message}`, { cause: error });
@@ -64,13 +76,17 @@ function mergedPackage(old: string | undefined, name: string): string {
   const merged: Json = { ...additions, ...existing };
   const has = (group: string, key: string): boolean => key in ((existing[group] ?? {}) as Json);
   for (const group of ["scripts", "dependencies", "devDependencies"] as const) {
-    const missing = Object.entries(additions[group]).filter(([key]) => !has(group, key) && !(group !== "scripts" && (has("dependencies", key) || has("devDependencies", key))));
+    const missing = Object.entries(additions[group]).filter(
+      ([key]) => !has(group, key) && !(group !== "scripts" && (has("dependencies", key) || has("devDependencies", key))),
+    );
     merged[group] = { ...Object.fromEntries(missing), ...((existing[group] ?? {}) as Json) };
   }
   return `${JSON.stringify(merged, null, 2)}\n`;
 }
 
 function mergedIgnores(old = ""): string {
-  const missing = ignoredPaths().filter((path) => !old.split(/\r?\n/).some((line) => line.trim().replace(/\/$/, "") === path.replace(/\/$/, "")));
+  const missing = ignoredPaths().filter(
+    (path) => !old.split(/\r?\n/).some((line) => line.trim().replace(/\/$/, "") === path.replace(/\/$/, "")),
+  );
   return missing.length === 0 ? old : `${old}${old === "" || old.endsWith("\n") ? "" : "\n"}${missing.join("\n")}\n`;
 }

@@ -18,7 +18,14 @@ export interface OutputOptions {
 
 type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
 
-const CODES: Readonly<Record<Style, readonly [number, number]>> = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39], cyan: [36, 39] };
+const CODES: Readonly<Record<Style, readonly [number, number]>> = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+};
 
 /**
  * The only writer of stdout and stderr: stdout is data, stderr is for people. Colours where the stream is a terminal.
@@ -54,9 +61,28 @@ export class Output {
 
   /** Data as columns, with a head. */
   table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): void {
-    const none = { top: "", "top-mid": "", "top-left": "", "top-right": "", bottom: "", "bottom-mid": "", "bottom-left": "", "bottom-right": "", left: "", "left-mid": "", mid: "", "mid-mid": "", right: "", "right-mid": "", middle: "  " };
+    const none = {
+      top: "",
+      "top-mid": "",
+      "top-left": "",
+      "top-right": "",
+      bottom: "",
+      "bottom-mid": "",
+      "bottom-left": "",
+      "bottom-right": "",
+      left: "",
+      "left-mid": "",
+      mid: "",
+      "mid-mid": "",
+      right: "",
+      "right-mid": "",
+      middle: "  ",
+    };
     const table = new Table({ chars: none, style: { "padding-left": 0, "padding-right": 0, head: [], border: [] } });
-    table.push(head.map((cell) => this.style(cell, "bold", this.#stdout)), ...rows.map((row) => row.map((cell) => (typeof cell === "number" ? { content: String(cell), hAlign: "right" as const } : cell))));
+    table.push(
+      head.map((cell) => this.style(cell, "bold", this.#stdout)),
+      ...rows.map((row) => row.map((cell) => (typeof cell === "number" ? { content: String(cell), hAlign: "right" as const } : cell))),
+    );
     this.text(
       table
         .toString()

@@ -1,4 +1,4 @@
-import { Command as Program, CommanderError } from "commander";
+import { CommanderError, Command as Program } from "commander";
 import { packageVersion } from "../bundle/version.ts";
 import { KeyfoldError } from "../errors.ts";
 import type { Argument, Command, CommandContext, OptionValues } from "./command.ts";
@@ -49,23 +49,36 @@ function createProgram(output: Output, handler: Handler): Program {
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print a command's help")
     .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
-    .addHelpText("after", `\nExit codes:\n${EXIT_MEANINGS.map(([code, meaning]) => `  ${String(code).padEnd(4)} ${meaning}`).join("\n")}\n\nEvery key of the config: docs/config.md. Every error: docs/errors.md.`);
+    .addHelpText(
+      "after",
+      `\nExit codes:\n${EXIT_MEANINGS.map(([code, meaning]) => `  ${String(code).padEnd(4)} ${meaning}`).join("\n")}\n\nEvery key of the config: docs/config.md. Every error: docs/errors.md.`,
+    );
   const streams = {
     writeOut: (text: string) => output.raw(text, "stdout"),
     writeErr: (text: string) => (output.json ? undefined : output.raw(text, "stderr")),
     outputError: (text: string, write: (text: string) => void) => write(text.replace(/^error: /, `${output.style("✗", "red")} `)),
   };
   program.configureOutput(streams).exitOverride().showHelpAfterError("(`keyfold --help` lists the commands)");
-  for (const command of commands()) addCommand(program, command, handler).configureOutput(streams).exitOverride().showHelpAfterError(`(\`keyfold ${command.name} --help\` says more)`);
+  for (const command of commands())
+    addCommand(program, command, handler)
+      .configureOutput(streams)
+      .exitOverride()
+      .showHelpAfterError(`(\`keyfold ${command.name} --help\` says more)`);
   return program;
 }
 
 function addCommand(program: Program, command: Command, handler: Handler): Program {
-  const added = program.command(command.name).summary(command.summary).description([command.summary, command.description].filter(Boolean).join("\n\n")).helpOption("-h, --help", "print this help");
+  const added = program
+    .command(command.name)
+    .summary(command.summary)
+    .description([command.summary, command.description].filter(Boolean).join("\n\n"))
+    .helpOption("-h, --help", "print this help");
   for (const argument of command.arguments ?? []) added.argument(argumentSyntax(argument), argument.summary);
-  for (const option of command.options ?? []) added.option(option.flags, option.default === undefined ? option.summary : `${option.summary} (default: ${option.default})`);
+  for (const option of command.options ?? [])
+    added.option(option.flags, option.default === undefined ? option.summary : `${option.summary} (default: ${option.default})`);
   if (command.json !== undefined) added.option("--json", `data as JSON: ${command.json}`);
-  if (command.examples !== undefined) added.addHelpText("after", `\nExamples:\n${command.examples.map(([line, does]) => `  $ ${line}\n      ${does}`).join("\n")}`);
+  if (command.examples !== undefined)
+    added.addHelpText("after", `\nExamples:\n${command.examples.map(([line, does]) => `  $ ${line}\n      ${does}`).join("\n")}`);
   added.action(async (...given: unknown[]) => {
     const values = given.slice(0, command.arguments?.length ?? 0);
     const args: Record<string, string | undefined> = {};

@@ -34,7 +34,11 @@ async function serve(config: ResolvedConfig, { output }: CommandContext, stopped
 }
 
 /** The two lines that tell where a host is and that it runs. */
-export function announce(output: Output, event: "listening" | "running", host: { readonly publicUrl: string; readonly internalUrl: string }): void {
+export function announce(
+  output: Output,
+  event: "listening" | "running",
+  host: { readonly publicUrl: string; readonly internalUrl: string },
+): void {
   if (event === "listening") {
     if (output.json) output.document({ event, public: host.publicUrl, internal: host.internalUrl });
     else output.note(`listening  ${output.style(host.publicUrl, "cyan")} (public)  ${output.style(host.internalUrl, "cyan")} (internal)`);

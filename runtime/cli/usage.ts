@@ -10,7 +10,8 @@ export function wholeOption(options: OptionValues, name: string, min = 0): numbe
   const text = textOption(options, name);
   if (text === undefined) return undefined;
   const value = Number(text);
-  if (text.trim() === "" || !Number.isSafeInteger(value) || value < min) throw usageError(`--${dashed(name)} must be a whole number from ${min}, not ${JSON.stringify(text)}`);
+  if (text.trim() === "" || !Number.isSafeInteger(value) || value < min)
+    throw usageError(`--${dashed(name)} must be a whole number from ${min}, not ${JSON.stringify(text)}`);
   return value;
 }
 

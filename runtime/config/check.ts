@@ -41,13 +41,18 @@ export function configInvalid(problems: readonly ConfigProblem[], file: string |
   const where = file ?? "the configuration";
   const head = problems.length === 1 ? `${where} is not valid:` : `${where} is not valid, in ${problems.length} places:`;
   const lines = problems.map(({ key, message }) => `  ${key}: ${message}`);
-  return new KeyfoldError("config-invalid", [head, ...lines].join("\n"), { details: { problems, ...(file === undefined ? {} : { file }) } });
+  return new KeyfoldError("config-invalid", [head, ...lines].join("\n"), {
+    details: { problems, ...(file === undefined ? {} : { file }) },
+  });
 }
 
 /** "did you mean ...?" for a word, if one of the candidates is near enough. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   if (candidates.length === 0) return undefined;
-  const best = closest(word.toLowerCase(), candidates.map((c) => c.toLowerCase()));
+  const best = closest(
+    word.toLowerCase(),
+    candidates.map((c) => c.toLowerCase()),
+  );
   const found = candidates.find((c) => c.toLowerCase() === best);
   return found !== undefined && distance(word.toLowerCase(), best) <= Math.max(2, Math.floor(word.length / 3)) ? found : undefined;
 }
@@ -99,9 +104,15 @@ function unknownKey(schema: z.ZodType, path: Path, key: string, value: unknown, 
     const childShape = unwrap(child as z.ZodType);
     return childShape instanceof z.ZodObject && leafMeta(child as z.ZodType) === undefined && key in childShape.shape;
   })?.[0];
-  const near = nearest(key, siblings) ?? (elsewhere === undefined ? undefined : `${elsewhere}.${key}`) ?? (key in layerSchema.shape ? key : undefined);
+  const near =
+    nearest(key, siblings) ?? (elsewhere === undefined ? undefined : `${elsewhere}.${key}`) ?? (key in layerSchema.shape ? key : undefined);
   const hint = near === undefined ? `the keys here are ${siblings.join(", ")}` : `did you mean ${JSON.stringify(near)}?`;
-  return { key: label([...path, key]), value, message: `unknown key (value ${show(value)}); ${hint}`, ...(near === undefined ? {} : { nearest: near }) };
+  return {
+    key: label([...path, key]),
+    value,
+    message: `unknown key (value ${show(value)}); ${hint}`,
+    ...(near === undefined ? {} : { nearest: near }),
+  };
 }
 
 function nameProblems(layer: Layer, label: (path: Path) => string): ConfigProblem[] {
@@ -109,16 +120,27 @@ function nameProblems(layer: Layer, label: (path: Path) => string): ConfigProble
   return [
     ...Object.keys(layer.topics ?? {})
       .filter((topic) => !isTopicName(topic))
-      .map((topic) => ({ key: label(["topics", topic]), value: topic, message: `${show(topic)} is not a topic name: use 1 to 249 of A-Z a-z 0-9 . _ -` })),
+      .map((topic) => ({
+        key: label(["topics", topic]),
+        value: topic,
+        message: `${show(topic)} is not a topic name: use 1 to 249 of A-Z a-z 0-9 . _ -`,
+      })),
     ...Object.keys(layer.functions ?? {})
       .filter((name) => !NAME.test(name))
-      .map((name) => ({ key: label(["functions", name]), value: name, message: `${show(name)} is not a function name: use a-z 0-9 . _ -, beginning with a letter or digit` })),
+      .map((name) => ({
+        key: label(["functions", name]),
+        value: name,
+        message: `${show(name)} is not a function name: use a-z 0-9 . _ -, beginning with a letter or digit`,
+      })),
     ...overlays.flatMap(([name, overlay]) => nameProblems(overlay, (path) => label(["env", name, ...path]))),
   ];
 }
 
 function valueAt(raw: unknown, path: Path): unknown {
-  return path.reduce<unknown>((here, key) => (typeof here === "object" && here !== null ? (here as Record<PropertyKey, unknown>)[key] : undefined), raw);
+  return path.reduce<unknown>(
+    (here, key) => (typeof here === "object" && here !== null ? (here as Record<PropertyKey, unknown>)[key] : undefined),
+    raw,
+  );
 }
 
 function show(value: unknown): string {

@@ -17,7 +17,17 @@ export interface Variable {
 
 /** `commit.interval.ms` → `KEYFOLD_COMMIT_INTERVAL_MS`, `http.internalPort` → `KEYFOLD_HTTP_INTERNAL_PORT`. */
 export function variableName(path: readonly string[]): string {
-  return PREFIX + path.map((key) => key.replace(/([a-z])([A-Z])/g, "$1_$2").replaceAll(".", "_").toUpperCase()).join("_");
+  return (
+    PREFIX +
+    path
+      .map((key) =>
+        key
+          .replace(/([a-z])([A-Z])/g, "$1_$2")
+          .replaceAll(".", "_")
+          .toUpperCase(),
+      )
+      .join("_")
+  );
 }
 
 /** Every setting a variable can set: all but those kept by a name of the user's (`topics`, `functions`, `env`). */
@@ -41,8 +51,12 @@ export function environmentLayer(environment: Readonly<Record<string, string | u
     const variable = known.find((candidate) => candidate.name === name);
     if (variable !== undefined) put(raw, variable.path, fromText(value, variable.meta));
     else {
-      const near = nearest(name.slice(PREFIX.length), known.map((candidate) => candidate.name.slice(PREFIX.length)));
-      if (near !== undefined) slips.push({ key: name, value, message: `unknown environment variable; did you mean ${PREFIX}${near}?`, nearest: PREFIX + near });
+      const near = nearest(
+        name.slice(PREFIX.length),
+        known.map((candidate) => candidate.name.slice(PREFIX.length)),
+      );
+      if (near !== undefined)
+        slips.push({ key: name, value, message: `unknown environment variable; did you mean ${PREFIX}${near}?`, nearest: PREFIX + near });
     }
   }
   const { layer, problems } = checkLayer(layerSchema, raw, (path) => `environment variable ${variableName(path.map(String))}`);

@@ -1,6 +1,6 @@
 import { dirname, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { build, type BuildFailure } from "esbuild";
+import { type BuildFailure, build } from "esbuild";
 import { codeFrames } from "../bundle/code-frame.ts";
 import { KeyfoldError } from "../errors.ts";
 
@@ -18,7 +18,9 @@ export async function importConfigFile(file: string): Promise<unknown> {
     throw new KeyfoldError("config-invalid", `${file} threw while it was read: ${message}`, { cause, details: { file } });
   }
   if (module.default === undefined) {
-    throw new KeyfoldError("config-invalid", `${file} has no default export; write \`export default defineConfig({ ... })\``, { details: { file } });
+    throw new KeyfoldError("config-invalid", `${file} has no default export; write \`export default defineConfig({ ... })\``, {
+      details: { file },
+    });
   }
   return module.default;
 }
@@ -45,7 +47,9 @@ async function bundle(file: string): Promise<string> {
         __dirname: JSON.stringify(dirname(file)),
       },
       // CommonJS packages ask for Node's modules through `require`, which a module does not have.
-      banner: { js: `import { createRequire as keyfoldRequire } from "node:module"; const require = keyfoldRequire(${JSON.stringify(url)});` },
+      banner: {
+        js: `import { createRequire as keyfoldRequire } from "node:module"; const require = keyfoldRequire(${JSON.stringify(url)});`,
+      },
     });
     return outputFiles[0]?.text ?? "";
   } catch (cause) {

@@ -111,7 +111,10 @@ export function list(allowed: string, pattern: RegExp): LeafType<string[]> {
   return {
     kind: "list",
     allowed,
-    parse: (raw) => (Array.isArray(raw) && raw.length > 0 && raw.every((item) => typeof item === "string" && pattern.test(item)) ? (raw as string[]) : undefined),
+    parse: (raw) =>
+      Array.isArray(raw) && raw.length > 0 && raw.every((item) => typeof item === "string" && pattern.test(item))
+        ? (raw as string[])
+        : undefined,
   };
 }
 

@@ -58,6 +58,11 @@ export async function loadConfig(options: LoadOptions = {}): Promise<ResolvedCon
 
 function unknownOverlay(env: string, names: readonly string[]): ConfigProblem {
   const near = nearest(env, names);
-  const hint = near === undefined ? (names.length === 0 ? "the config has no overlays under env" : `the overlays are ${names.join(", ")}`) : `did you mean ${JSON.stringify(near)}?`;
+  const hint =
+    near === undefined
+      ? names.length === 0
+        ? "the config has no overlays under env"
+        : `the overlays are ${names.join(", ")}`
+      : `did you mean ${JSON.stringify(near)}?`;
   return { key: `env.${env}`, value: env, message: `there is no such overlay; ${hint}`, ...(near === undefined ? {} : { nearest: near }) };
 }

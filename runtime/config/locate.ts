@@ -19,7 +19,11 @@ export interface Project {
 export function locateProject(from: string, file?: string): Project {
   if (file !== undefined) {
     const path = resolve(from, file);
-    if (!existsSync(path)) throw new KeyfoldError("config-invalid", `there is no config file ${path}; leave --config out to use ${CONFIG_FILE} of the project, or no file at all`);
+    if (!existsSync(path))
+      throw new KeyfoldError(
+        "config-invalid",
+        `there is no config file ${path}; leave --config out to use ${CONFIG_FILE} of the project, or no file at all`,
+      );
     return { root: dirname(path), file: path };
   }
   for (let dir = resolve(from); ; dir = dirname(dir)) {

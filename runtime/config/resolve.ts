@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import type { TopicConfig } from "../log/log.ts";
-import { type ConfigProblem } from "./check.ts";
+import type { ConfigProblem } from "./check.ts";
 import { withDefaults } from "./defaults.ts";
 import type { EngineSettings, FunctionSettings, ResolvedConfig } from "./resolved.ts";
 import { engineKeys, functionDefaultsSchema, httpSchema, type Layer, layerSchema, limitsSchema, sharedKeys } from "./schema.ts";
@@ -15,7 +15,10 @@ export interface ResolveOptions {
 }
 
 /** Fills in what the merged layers leave open, and checks what only the whole can show. */
-export function resolveConfig(layer: Layer, { root, file, fallbackName, dev }: ResolveOptions): { config: ResolvedConfig; problems: ConfigProblem[] } {
+export function resolveConfig(
+  layer: Layer,
+  { root, file, fallbackName, dev }: ResolveOptions,
+): { config: ResolvedConfig; problems: ConfigProblem[] } {
   const all = withDefaults(layerSchema, layer);
   const engine = pick(all, engineKeys) as unknown as EngineSettings;
   const exactlyOnce = engine["processing.guarantee"] === "exactly_once_v2";
@@ -28,7 +31,9 @@ export function resolveConfig(layer: Layer, { root, file, fallbackName, dev }: R
     buildDir: resolve(root, all.buildDir),
     dev,
     log,
-    topics: Object.fromEntries(Object.entries(layer.topics ?? {}).map(([topic, settings]) => [topic, resolveTopic(settings, all.defaultPartitions)])),
+    topics: Object.fromEntries(
+      Object.entries(layer.topics ?? {}).map(([topic, settings]) => [topic, resolveTopic(settings, all.defaultPartitions)]),
+    ),
     defaultPartitions: all.defaultPartitions,
     engine: {
       ...engine,
@@ -51,14 +56,20 @@ function resolveLog(layer: Layer): { log: ResolvedConfig["log"]; problems: Confi
   const { kind = "embedded", flush, brokers, sasl, ...kafka } = layer.log ?? {};
   if (kind === "embedded") {
     const stray = KAFKA_ONLY.filter((key) => layer.log?.[key] !== undefined);
-    const problems = stray.map((key) => ({ key: `log.${key}`, value: layer.log?.[key], message: 'only a log of kind "kafka" has this; set log.kind to "kafka"' }));
+    const problems = stray.map((key) => ({
+      key: `log.${key}`,
+      value: layer.log?.[key],
+      message: 'only a log of kind "kafka" has this; set log.kind to "kafka"',
+    }));
     return { log: { kind, flush: flush ?? "os" }, problems };
   }
   const problems: ConfigProblem[] = [];
-  if (brokers === undefined) problems.push({ key: "log.brokers", message: 'is missing; a log of kind "kafka" needs a list such as ["localhost:9092"]' });
+  if (brokers === undefined)
+    problems.push({ key: "log.brokers", message: 'is missing; a log of kind "kafka" needs a list such as ["localhost:9092"]' });
   if (flush !== undefined) problems.push({ key: "log.flush", value: flush, message: 'only a log of kind "embedded" has this' });
   for (const key of ["mechanism", "username", "password"] as const) {
-    if (sasl !== undefined && sasl[key] === undefined) problems.push({ key: `log.sasl.${key}`, message: "is missing; to log in takes mechanism, username and password" });
+    if (sasl !== undefined && sasl[key] === undefined)
+      problems.push({ key: `log.sasl.${key}`, message: "is missing; to log in takes mechanism, username and password" });
   }
   const { mechanism, username, password } = sasl ?? {};
   return {
@@ -72,7 +83,10 @@ function resolveLog(layer: Layer): { log: ResolvedConfig["log"]; problems: Confi
   };
 }
 
-function resolveTopic({ partitions, ...rest }: NonNullable<Layer["topics"]>[string], defaultPartitions: number): { partitions: number; config: TopicConfig } {
+function resolveTopic(
+  { partitions, ...rest }: NonNullable<Layer["topics"]>[string],
+  defaultPartitions: number,
+): { partitions: number; config: TopicConfig } {
   const config = Object.fromEntries(Object.entries(rest).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)]])));
   return { partitions: partitions ?? defaultPartitions, config };
 }

@@ -17,7 +17,11 @@ export interface ResolvedConfig {
         readonly kind: "kafka";
         readonly brokers: readonly string[];
         readonly ssl?: boolean | Readonly<Record<string, unknown>>;
-        readonly sasl?: { readonly mechanism: "plain" | "scram-sha-256" | "scram-sha-512"; readonly username: string; readonly password: string };
+        readonly sasl?: {
+          readonly mechanism: "plain" | "scram-sha-256" | "scram-sha-512";
+          readonly username: string;
+          readonly password: string;
+        };
         readonly compression?: "none" | "gzip" | "snappy" | "lz4" | "zstd";
         readonly replicationFactor?: number;
       };

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
-import { bytes, duration, flag, list, oneOf, other, path, setting, text, whole } from "./leaf.ts";
+import { bytes, duration, list, oneOf, other, path, setting, text, whole } from "./leaf.ts";
 import { topicSettings } from "./topic-settings.ts";
 
 const MIB = 2 ** 20;
@@ -14,41 +14,94 @@ const guarantee = oneOf("at_least_once", "exactly_once_v2");
 
 /** Settings of a function that carry Kafka's names. At the top level they are defaults of all functions. */
 const sharedSettings = {
-  "retry.backoff.ms": setting(duration(), { default: 100, doc: "First pause between attempts under `onError: \"retry\"`; doubles each time, up to 30 s." }),
-  "max.in.flight.keys": setting(whole(1, 100_000), { default: 64, doc: "Keys an async reducer works on at once in one task. Events of one key always stay in order." }),
-  "errors.dead.letter.queue.topic.name": setting(topicName, { defaultText: "`<name>-<function>-dead-letters`", doc: "Topic that takes the records a function gave up on." }),
-  "auto.offset.reset": setting(oneOf("earliest", "latest"), { default: "earliest", doc: "Where a function that has never run begins to read." }),
+  "retry.backoff.ms": setting(duration(), {
+    default: 100,
+    doc: 'First pause between attempts under `onError: "retry"`; doubles each time, up to 30 s.',
+  }),
+  "max.in.flight.keys": setting(whole(1, 100_000), {
+    default: 64,
+    doc: "Keys an async reducer works on at once in one task. Events of one key always stay in order.",
+  }),
+  "errors.dead.letter.queue.topic.name": setting(topicName, {
+    defaultText: "`<name>-<function>-dead-letters`",
+    doc: "Topic that takes the records a function gave up on.",
+  }),
+  "auto.offset.reset": setting(oneOf("earliest", "latest"), {
+    default: "earliest",
+    doc: "Where a function that has never run begins to read.",
+  }),
 };
 
 const engineSettings = {
-  "cache.max.bytes.buffering": setting(bytes(), { default: 10 * MIB, doc: "Record cache over all workers; 0 turns it off. Larger means fewer writes for keys that change often." }),
-  "commit.interval.ms": setting(duration(), { default: 30_000, defaultText: "30000; 100 under exactly_once_v2", doc: "Longest time between commits. Shorter means less to do again after a crash, and more writes." }),
-  "processing.guarantee": setting(guarantee, { default: "at_least_once", doc: "Whether outputs and offsets become visible together (exactly once) or one after the other." }),
-  "num.stream.threads": setting(whole(1, 256), { default: () => Math.min(4, availableParallelism()), defaultText: "number of cores, at most 4", doc: "Worker threads that run tasks. Kafka Streams starts with 1; a core of its own is what a worker needs." }),
+  "cache.max.bytes.buffering": setting(bytes(), {
+    default: 10 * MIB,
+    doc: "Record cache over all workers; 0 turns it off. Larger means fewer writes for keys that change often.",
+  }),
+  "commit.interval.ms": setting(duration(), {
+    default: 30_000,
+    defaultText: "30000; 100 under exactly_once_v2",
+    doc: "Longest time between commits. Shorter means less to do again after a crash, and more writes.",
+  }),
+  "processing.guarantee": setting(guarantee, {
+    default: "at_least_once",
+    doc: "Whether outputs and offsets become visible together (exactly once) or one after the other.",
+  }),
+  "num.stream.threads": setting(whole(1, 256), {
+    default: () => Math.min(4, availableParallelism()),
+    defaultText: "number of cores, at most 4",
+    doc: "Worker threads that run tasks. Kafka Streams starts with 1; a core of its own is what a worker needs.",
+  }),
   "state.dir": setting(path, { default: ".keyfold/state", doc: "Where stores and the embedded log live." }),
-  "state.cleanup.delay.ms": setting(duration(), { default: 600_000, doc: "How long a task's directory is kept after the task has moved away." }),
-  "max.task.idle.ms": setting(duration(), { default: 0, doc: "How long a task with several inputs waits for the one that is empty, to keep them in event-time order." }),
-  "group.instance.id": setting(text('a name that this host alone has, such as "host-1"', /^[A-Za-z0-9._-]{1,249}$/), { defaultText: "none", doc: "Makes the host a static member: a quick restart moves no task. Kafka log only." }),
-  "session.timeout.ms": setting(duration(1_000), { default: 45_000, doc: "A host that has not been heard of for so long loses its tasks. Kafka log only." }),
+  "state.cleanup.delay.ms": setting(duration(), {
+    default: 600_000,
+    doc: "How long a task's directory is kept after the task has moved away.",
+  }),
+  "max.task.idle.ms": setting(duration(), {
+    default: 0,
+    doc: "How long a task with several inputs waits for the one that is empty, to keep them in event-time order.",
+  }),
+  "group.instance.id": setting(text('a name that this host alone has, such as "host-1"', /^[A-Za-z0-9._-]{1,249}$/), {
+    defaultText: "none",
+    doc: "Makes the host a static member: a quick restart moves no task. Kafka log only.",
+  }),
+  "session.timeout.ms": setting(duration(1_000), {
+    default: 45_000,
+    doc: "A host that has not been heard of for so long loses its tasks. Kafka log only.",
+  }),
   "num.standby.replicas": setting(whole(0, 16), { default: 0, doc: "Copies of each store kept warm on other hosts. Kafka log only." }),
-  "acceptable.recovery.lag": setting(whole(0), { unit: "records", default: 10_000, doc: "How far behind a copy may be and still count as caught up." }),
+  "acceptable.recovery.lag": setting(whole(0), {
+    unit: "records",
+    default: 10_000,
+    doc: "How far behind a copy may be and still count as caught up.",
+  }),
   "max.warmup.replicas": setting(whole(1), { default: 2, doc: "Copies that may be warming up at once, to bound what it costs." }),
-  "probing.rebalance.interval.ms": setting(duration(60_000), { default: 600_000, doc: "How often to look whether a copy has caught up and can take over." }),
-  "state.memory.bytes": setting(bytes(8 * MIB), { default: 128 * MIB, doc: "Memory for all RocksDB block caches and memtables of the host, divided among its stores." }),
+  "probing.rebalance.interval.ms": setting(duration(60_000), {
+    default: 600_000,
+    doc: "How often to look whether a copy has caught up and can take over.",
+  }),
+  "state.memory.bytes": setting(bytes(8 * MIB), {
+    default: 128 * MIB,
+    doc: "Memory for all RocksDB block caches and memtables of the host, divided among its stores.",
+  }),
   "fetch.max.bytes": setting(bytes(1_024), { default: MIB, doc: "Asked of the log at once for one partition." }),
 };
 
 const tunable = {
   "commit.interval.ms": setting(duration(), { defaultText: "that of the host", doc: "As at the top level, for this function alone." }),
   "processing.guarantee": setting(guarantee, { defaultText: "that of the host", doc: "As at the top level, for this function alone." }),
-  onError: setting(oneOf("retry", "dead-letter", "fail"), { default: "dead-letter", doc: "What a record does that cannot be processed: tried again, set aside in the dead-letter topic, or the function stops." }),
+  onError: setting(oneOf("retry", "dead-letter", "fail"), {
+    default: "dead-letter",
+    doc: "What a record does that cannot be processed: tried again, set aside in the dead-letter topic, or the function stops.",
+  }),
   retries: setting(whole(0, 1_000_000), { default: 5, doc: "Attempts before `retry` gives the record to the dead-letter topic." }),
   ...sharedSettings,
 };
 
 const sources = other("a topic name, or a list of them", (raw) => {
   const topics = Array.isArray(raw) ? raw : [raw];
-  return topics.length > 0 && topics.every((topic) => typeof topic === "string" && TOPIC.test(topic)) ? (raw as string | string[]) : undefined;
+  return topics.length > 0 && topics.every((topic) => typeof topic === "string" && TOPIC.test(topic))
+    ? (raw as string | string[])
+    : undefined;
 });
 
 export const functionSchema = z.strictObject({
@@ -64,8 +117,14 @@ export const limitsSchema = z.strictObject({
   "batch.max.records": setting(whole(1), { default: 10_000, doc: "Records in one append (NDJSON streams are not limited)." }),
   "key.max.bytes": setting(bytes(1), { default: 4_096, doc: "Length of a key." }),
   "record.max.bytes": setting(bytes(1), { default: MIB, doc: "One record's value." }),
-  "state.max.bytes": setting(bytes(1), { default: MIB, doc: "One key's state, encoded. A larger one fails its record before anything is written." }),
-  "reducer.timeout.ms": setting(duration(10), { default: 5_000, doc: "A reducer call that takes longer is hung: its worker is replaced and the record fails." }),
+  "state.max.bytes": setting(bytes(1), {
+    default: MIB,
+    doc: "One key's state, encoded. A larger one fails its record before anything is written.",
+  }),
+  "reducer.timeout.ms": setting(duration(10), {
+    default: 5_000,
+    doc: "A reducer call that takes longer is hung: its worker is replaced and the record fails.",
+  }),
   "worker.heap.max.bytes": setting(bytes(32 * MIB), { default: 512 * MIB, doc: "V8 heap of one worker." }),
   "live.max.clients": setting(whole(0), { default: 1_000, doc: "Open streams of live changes." }),
   "wait.max.ms": setting(duration(1), { default: 30_000, doc: "Longest wait of a request for its result." }),
@@ -73,17 +132,34 @@ export const limitsSchema = z.strictObject({
 
 export const httpSchema = z.strictObject({
   port: setting(whole(0, 65_535), { default: 8787, doc: "Public listener: events and queries. 0 picks a free port." }),
-  internalPort: setting(whole(0, 65_535), { default: 8788, doc: "Internal listener: metrics, tasks, topics, deployments. 0 picks a free port." }),
-  host: setting(text(), { default: "127.0.0.1", doc: "Address of the public listener; `0.0.0.0` for all. Loopback until asked otherwise, since there are no accounts." }),
+  internalPort: setting(whole(0, 65_535), {
+    default: 8788,
+    doc: "Internal listener: metrics, tasks, topics, deployments. 0 picks a free port.",
+  }),
+  host: setting(text(), {
+    default: "127.0.0.1",
+    doc: "Address of the public listener; `0.0.0.0` for all. Loopback until asked otherwise, since there are no accounts.",
+  }),
   internalHost: setting(text(), { default: "127.0.0.1", doc: "Address of the internal listener. Whoever reaches it can run code here." }),
 });
 
 export const logSchema = z.strictObject({
-  kind: setting(oneOf("embedded", "kafka"), { default: "embedded", doc: "Where events, changelogs and offsets are kept: in this process, or in a Kafka cluster." }),
-  flush: setting(oneOf("os", "commit"), { default: "os", doc: "Embedded log: when a write counts as durable. `os` survives the process, `commit` (an fsync each) survives the machine." }),
-  brokers: setting(list('a list of host:port, such as ["localhost:9092"]', /^[^\s,:]+:\d{1,5}$/), { defaultText: "required with `kafka`", doc: "Kafka brokers to begin with." }),
+  kind: setting(oneOf("embedded", "kafka"), {
+    default: "embedded",
+    doc: "Where events, changelogs and offsets are kept: in this process, or in a Kafka cluster.",
+  }),
+  flush: setting(oneOf("os", "commit"), {
+    default: "os",
+    doc: "Embedded log: when a write counts as durable. `os` survives the process, `commit` (an fsync each) survives the machine.",
+  }),
+  brokers: setting(list('a list of host:port, such as ["localhost:9092"]', /^[^\s,:]+:\d{1,5}$/), {
+    defaultText: "required with `kafka`",
+    doc: "Kafka brokers to begin with.",
+  }),
   ssl: setting(
-    other("true, false, or an object of Node's tls.connect options", (raw) => (typeof raw === "boolean" || isPlainObject(raw) ? (raw as boolean | Record<string, unknown>) : undefined)),
+    other("true, false, or an object of Node's tls.connect options", (raw) =>
+      typeof raw === "boolean" || isPlainObject(raw) ? (raw as boolean | Record<string, unknown>) : undefined,
+    ),
     { defaultText: "false", doc: "TLS to Kafka: true, or options of Node's `tls.connect`." },
   ),
   sasl: z
@@ -93,17 +169,26 @@ export const logSchema = z.strictObject({
       password: setting(text(), { defaultText: "required", doc: "Password; best given as the environment variable." }),
     })
     .optional(),
-  compression: setting(oneOf("none", "gzip", "snappy", "lz4", "zstd"), { defaultText: "none", doc: "Compression of what is sent to Kafka." }),
+  compression: setting(oneOf("none", "gzip", "snappy", "lz4", "zstd"), {
+    defaultText: "none",
+    doc: "Compression of what is sent to Kafka.",
+  }),
   replicationFactor: setting(whole(1, 32_767), { defaultText: "the cluster's", doc: "Replicas of topics made here." }),
 });
 
 const shape = {
-  name: setting(text("1 to 100 of a-z 0-9 . _ -, beginning with a letter or digit", NAME), { defaultText: "the name in package.json", doc: "Name of the application. Part of the name of every consumer group and changelog: changing it starts over." }),
+  name: setting(text("1 to 100 of a-z 0-9 . _ -, beginning with a letter or digit", NAME), {
+    defaultText: "the name in package.json",
+    doc: "Name of the application. Part of the name of every consumer group and changelog: changing it starts over.",
+  }),
   functionsDir: setting(path, { default: "functions", doc: "Directory with one file for each function." }),
   buildDir: setting(path, { default: ".keyfold/build", doc: "Where bundles and manifests go." }),
   log: logSchema.optional(),
   topics: z.record(z.string(), topicSettings).optional(),
-  defaultPartitions: setting(whole(1, 10_000), { default: 4, doc: "Partitions of a topic that is not under `topics`. The most tasks of one function that can run at once." }),
+  defaultPartitions: setting(whole(1, 10_000), {
+    default: 4,
+    doc: "Partitions of a topic that is not under `topics`. The most tasks of one function that can run at once.",
+  }),
   functions: z.record(z.string(), functionSchema).optional(),
   functionDefaults: functionDefaultsSchema.optional(),
   limits: limitsSchema.optional(),

@@ -13,7 +13,10 @@ export type FunctionConfig = Authored<FunctionSettings>;
 export type FunctionDefaultsConfig = Omit<FunctionConfig, "source" | "sink">;
 export type LimitsConfig = Authored<Limits>;
 /** Function settings with Kafka's names: at the top level they are defaults of all functions. */
-type SharedConfig = Pick<FunctionConfig, "retry.backoff.ms" | "max.in.flight.keys" | "errors.dead.letter.queue.topic.name" | "auto.offset.reset">;
+type SharedConfig = Pick<
+  FunctionConfig,
+  "retry.backoff.ms" | "max.in.flight.keys" | "errors.dead.letter.queue.topic.name" | "auto.offset.reset"
+>;
 
 export interface EmbeddedLogConfig {
   readonly kind: "embedded";
@@ -27,7 +30,11 @@ export interface KafkaLogConfig {
   readonly brokers?: readonly string[];
   /** true, or options of Node's `tls.connect`. Default false. */
   readonly ssl?: boolean | Readonly<Record<string, unknown>>;
-  readonly sasl?: { readonly mechanism: "plain" | "scram-sha-256" | "scram-sha-512"; readonly username: string; readonly password?: string };
+  readonly sasl?: {
+    readonly mechanism: "plain" | "scram-sha-256" | "scram-sha-512";
+    readonly username: string;
+    readonly password?: string;
+  };
   readonly compression?: "none" | "gzip" | "snappy" | "lz4" | "zstd";
   /** Replicas of topics made here. Default: the cluster's. */
   readonly replicationFactor?: number;

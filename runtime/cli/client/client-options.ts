@@ -12,7 +12,10 @@ export function hostClient({ options, environment }: CommandContext): HostClient
   const token = environment["KEYFOLD_TOKEN"];
   return new HostClient({
     url: checked(textOption(options, "url") ?? environment["KEYFOLD_URL"] ?? "http://127.0.0.1:8787", "--url"),
-    internalUrl: checked(textOption(options, "internalUrl") ?? environment["KEYFOLD_INTERNAL_URL"] ?? "http://127.0.0.1:8788", "--internal-url"),
+    internalUrl: checked(
+      textOption(options, "internalUrl") ?? environment["KEYFOLD_INTERNAL_URL"] ?? "http://127.0.0.1:8788",
+      "--internal-url",
+    ),
     ...(token ? { token } : {}),
   });
 }

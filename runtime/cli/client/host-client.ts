@@ -43,7 +43,11 @@ export class HostClient {
       }
     } catch (cause) {
       if (cause instanceof KeyfoldError || signal.aborted) throw cause;
-      throw new KeyfoldError("host-unreachable", `the host at ${this.#base(audience)} ended the stream: it has stopped, or the connection broke`, { cause, remedy: "retry" });
+      throw new KeyfoldError(
+        "host-unreachable",
+        `the host at ${this.#base(audience)} ended the stream: it has stopped, or the connection broke`,
+        { cause, remedy: "retry" },
+      );
     }
     if (rest !== "") yield element<T>(rest);
   }
@@ -81,7 +85,8 @@ function element<T>(line: string): T {
 }
 
 function unreachable(base: string, audience: Audience, cause: unknown): KeyfoldError {
-  const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message || (cause.cause as NodeJS.ErrnoException).code : undefined;
+  const reason =
+    cause instanceof Error && cause.cause instanceof Error ? cause.cause.message || (cause.cause as NodeJS.ErrnoException).code : undefined;
   const option = audience === "public" ? "--url (or KEYFOLD_URL)" : "--internal-url (or KEYFOLD_INTERNAL_URL)";
   return new KeyfoldError(
     "host-unreachable",
@@ -97,7 +102,9 @@ function notKeyfold(base: string): KeyfoldError {
 /** A problem document (RFC 9457) as the error it was made from. */
 function problem(status: number, json: unknown, url: URL): KeyfoldError {
   if (typeof json !== "object" || json === null || !("code" in json) || typeof json.code !== "string") {
-    return status === 404 || status === 405 ? notKeyfold(url.origin) : new KeyfoldError("internal", `the host answered ${status} to ${url.pathname}`, { remedy: "fatal", details: { status } });
+    return status === 404 || status === 405
+      ? notKeyfold(url.origin)
+      : new KeyfoldError("internal", `the host answered ${status} to ${url.pathname}`, { remedy: "fatal", details: { status } });
   }
   const { code, detail, details } = json as { code: ErrorCode; detail?: unknown; details?: Record<string, unknown> };
   return new KeyfoldError(code, typeof detail === "string" ? detail : `the host answered ${status}`, { details: { status, ...details } });

@@ -13,7 +13,8 @@ export const completion: Command = {
   ],
   run({ args, output }) {
     const shell = SHELLS.find((candidate) => candidate === args["shell"]);
-    if (shell === undefined) return Promise.reject(usageError(`no completion for ${JSON.stringify(args["shell"])}; there is one for ${SHELLS.join(", ")}`));
+    if (shell === undefined)
+      return Promise.reject(usageError(`no completion for ${JSON.stringify(args["shell"])}; there is one for ${SHELLS.join(", ")}`));
     output.raw(completionScript(shell, commands()), "stdout");
     return Promise.resolve(undefined);
   },

@@ -37,7 +37,8 @@ export const get: Command = {
     const path = `v1/functions/${encodeURIComponent(args["function"] ?? "")}/keys`;
     if (args["key"] !== undefined) return one(client, path, args["key"], context);
     const { options } = context;
-    for (const name of ["atLeast", "asOf"]) if (options[name] !== undefined) throw usageError(`--${name === "asOf" ? "as-of" : "at-least"} needs a key`);
+    for (const name of ["atLeast", "asOf"])
+      if (options[name] !== undefined) throw usageError(`--${name === "asOf" ? "as-of" : "at-least"} needs a key`);
     const range = query({ prefix: textOption(options, "prefix"), from: textOption(options, "from"), to: textOption(options, "to") });
     if (switchOption(options, "count")) {
       const { count } = await client.get<{ count: number }>("public", `${path}?count${range === "" ? "" : `&${range}`}`);
@@ -56,9 +57,18 @@ interface Item {
 }
 
 async function one(client: HostClient, path: string, key: string, { options, output }: CommandContext): Promise<undefined> {
-  for (const name of ["prefix", "count", "limit"]) if (options[name] !== undefined) throw usageError(`--${name} lists keys; leave the key out`);
-  const asked = query({ "at-least": textOption(options, "atLeast"), "as-of": textOption(options, "asOf"), from: textOption(options, "from"), to: textOption(options, "to") });
-  const answer = await client.get<{ value?: unknown; windows?: readonly unknown[] }>("public", `${path}/${encodeURIComponent(key)}${asked === "" ? "" : `?${asked}`}`);
+  for (const name of ["prefix", "count", "limit"])
+    if (options[name] !== undefined) throw usageError(`--${name} lists keys; leave the key out`);
+  const asked = query({
+    "at-least": textOption(options, "atLeast"),
+    "as-of": textOption(options, "asOf"),
+    from: textOption(options, "from"),
+    to: textOption(options, "to"),
+  });
+  const answer = await client.get<{ value?: unknown; windows?: readonly unknown[] }>(
+    "public",
+    `${path}/${encodeURIComponent(key)}${asked === "" ? "" : `?${asked}`}`,
+  );
   if (output.json) output.document(answer);
   else if (answer.windows !== undefined) for (const window of answer.windows) output.text(JSON.stringify(window));
   else output.text(JSON.stringify(answer.value, null, 2));
@@ -69,7 +79,9 @@ async function many(client: HostClient, path: string, range: string, limit: numb
   let left = limit === 0 ? Number.POSITIVE_INFINITY : limit;
   let cursor: string | null = null;
   do {
-    const page: string = [range, query({ limit: String(Math.min(left, PAGE)), cursor: cursor ?? undefined })].filter((part) => part !== "").join("&");
+    const page: string = [range, query({ limit: String(Math.min(left, PAGE)), cursor: cursor ?? undefined })]
+      .filter((part) => part !== "")
+      .join("&");
     const answer: { items: readonly Item[]; cursor: string | null } = await client.get("public", `${path}?${page}`);
     for (const item of answer.items) {
       if (output.json) output.document(item);

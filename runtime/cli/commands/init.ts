@@ -3,12 +3,13 @@ import { projectName } from "../../config/locate.ts";
 import { KeyfoldError } from "../../errors.ts";
 import { type Command, type CommandContext, switchOption, textOption } from "../command.ts";
 import { EXIT } from "../exit-codes.ts";
-import { planProject, type PlannedFile, writeProject } from "../new-project.ts";
+import { type PlannedFile, planProject, writeProject } from "../new-project.ts";
 
 export const init: Command = {
   name: "init",
   summary: "Begin a project: config, a first function and its test.",
-  description: "Asks on a terminal; elsewhere, and with --yes, takes the defaults. Never overwrites a file unless told to with --force; package.json and .gitignore are added to.",
+  description:
+    "Asks on a terminal; elsewhere, and with --yes, takes the defaults. Never overwrites a file unless told to with --force; package.json and .gitignore are added to.",
   arguments: [{ name: "directory?", summary: "where (default: here)" }],
   options: [
     { flags: "-y, --yes", summary: "take the defaults, ask nothing" },
@@ -31,7 +32,16 @@ export const init: Command = {
     else {
       for (const { path, action } of told) output.success(`${path}${action === "created" ? "" : output.style(`  ${action}`, "dim")}`);
       const steps = [...(directory === cwd ? [] : [`cd ${relative(cwd, directory) || basename(directory)}`]), "npm install", "npm run dev"];
-      output.note(["", "Next:", ...steps.map((step) => `  ${output.style(step, "cyan")}`), "", "Then, from another terminal:", `  ${output.style(FIRST_EVENT, "cyan")}`].join("\n"));
+      output.note(
+        [
+          "",
+          "Next:",
+          ...steps.map((step) => `  ${output.style(step, "cyan")}`),
+          "",
+          "Then, from another terminal:",
+          `  ${output.style(FIRST_EVENT, "cyan")}`,
+        ].join("\n"),
+      );
     }
     return EXIT.ok;
   },
@@ -41,12 +51,23 @@ const FIRST_EVENT = `curl -d '{"by":1}' -H 'content-type: application/json' http
 
 function refusal(clashes: readonly PlannedFile[]): KeyfoldError {
   const paths = clashes.map(({ path }) => path);
-  return new KeyfoldError("bad-request", `${paths.join(", ")} ${paths.length === 1 ? "is" : "are"} there already; nothing was written. Use --force to overwrite, or another directory.`, { details: { files: paths } });
+  return new KeyfoldError(
+    "bad-request",
+    `${paths.join(", ")} ${paths.length === 1 ? "is" : "are"} there already; nothing was written. Use --force to overwrite, or another directory.`,
+    { details: { files: paths } },
+  );
 }
 
 /** Undefined: the person has changed their mind. */
 async function chooseName({ options, output, stdin }: CommandContext, fallback: string): Promise<string | undefined> {
-  if (switchOption(options, "yes") || textOption(options, "name") !== undefined || output.json || !output.interactive || stdin.isTTY !== true) return checkedName(fallback);
+  if (
+    switchOption(options, "yes") ||
+    textOption(options, "name") !== undefined ||
+    output.json ||
+    !output.interactive ||
+    stdin.isTTY !== true
+  )
+    return checkedName(fallback);
   const { intro, isCancel, text } = await import("@clack/prompts");
   intro("A new keyfold project", { output: process.stderr });
   const answer = await text({

@@ -4,7 +4,8 @@ import { HOST_OPTIONS } from "../project-options.ts";
 export const start: Command = {
   name: "start",
   summary: "Run a host on the built functions.",
-  description: "Builds first when the builds are stale. SIGTERM or Ctrl-C stops it cleanly: everything is committed; a second one does not wait.",
+  description:
+    "Builds first when the builds are stale. SIGTERM or Ctrl-C stops it cleanly: everything is committed; a second one does not wait.",
   options: HOST_OPTIONS,
   json: 'one document a line: { event: "listening", public, internal }, then { event: "running" } when every task runs',
   examples: [

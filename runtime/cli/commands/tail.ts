@@ -1,6 +1,6 @@
-import type { FunctionInfo, TailRecord, TopicInfo } from "../../host/api.ts";
-import { KeyfoldError } from "../../errors.ts";
 import { nearest } from "../../config/check.ts";
+import { KeyfoldError } from "../../errors.ts";
+import type { FunctionInfo, TailRecord, TopicInfo } from "../../host/api.ts";
 import { CLIENT_OPTIONS, hostClient } from "../client/client-options.ts";
 import type { HostClient } from "../client/host-client.ts";
 import { type Command, type CommandContext, textOption } from "../command.ts";
@@ -13,7 +13,11 @@ export const tail: Command = {
   description: "With a function's name: its changelog. Goes on until Ctrl-C; with --no-follow it ends at what is there now.",
   arguments: [{ name: "topic-or-function", summary: "name of a topic or a function" }],
   options: [
-    { flags: "--from <where>", summary: "earliest, latest, an offset (with --partition), or a time: @<epoch ms>, 2026-11-21T12:00:00Z", default: "latest; earliest with --no-follow" },
+    {
+      flags: "--from <where>",
+      summary: "earliest, latest, an offset (with --partition), or a time: @<epoch ms>, 2026-11-21T12:00:00Z",
+      default: "latest; earliest with --no-follow",
+    },
     { flags: "--partition <n>", summary: "this partition alone" },
     { flags: "--key <key>", summary: "records of this key alone" },
     { flags: "--limit <n>", summary: "end after so many records" },
@@ -41,13 +45,26 @@ async function printRecords(client: HostClient, topic: TopicInfo, { options, out
   const abort = new AbortController();
   let left = wholeOption(options, "limit", 1) ?? Number.POSITIVE_INFINITY;
   const from = textOption(options, "from") ?? (follow ? "latest" : "earliest");
-  const query = [`from=${encodeURIComponent(from)}`, ...(partition === undefined ? [] : [`partition=${partition}`]), ...(follow ? ["wait=forever"] : [])].join("&");
+  const query = [
+    `from=${encodeURIComponent(from)}`,
+    ...(partition === undefined ? [] : [`partition=${partition}`]),
+    ...(follow ? ["wait=forever"] : []),
+  ].join("&");
   const undo = signals.onStop(() => abort.abort());
   try {
-    for await (const record of client.lines<TailRecord>("internal", `v1/topics/${encodeURIComponent(topic.name)}/records?${query}`, abort.signal)) {
+    for await (const record of client.lines<TailRecord>(
+      "internal",
+      `v1/topics/${encodeURIComponent(topic.name)}/records?${query}`,
+      abort.signal,
+    )) {
       if (key !== undefined && record.key !== key) continue;
       if (output.json) output.document(record);
-      else output.text([instant(record.timestamp), `${record.partition}:${record.offset}`, record.key ?? "(no key)", JSON.stringify(record.value)].join("\t"));
+      else
+        output.text(
+          [instant(record.timestamp), `${record.partition}:${record.offset}`, record.key ?? "(no key)", JSON.stringify(record.value)].join(
+            "\t",
+          ),
+        );
       if (--left <= 0) break;
     }
   } catch (thrown) {
@@ -70,8 +87,18 @@ async function resolveTopic(client: HostClient, name: string): Promise<TopicInfo
     .filter((candidate) => candidate.internal && fn?.stores.some((store) => candidate.name.endsWith(`-${name}-${store}-changelog`)))
     .sort((a, b) => a.name.length - b.name.length);
   if (changelog !== undefined) return changelog;
-  if (fn !== undefined) throw new KeyfoldError("topic-unknown", `function ${name} keeps no changelog; name one of its topics: ${[...fn.sources, ...fn.sinks].join(", ")}`);
-  const names = [...topics.filter(({ internal }) => !internal).map((candidate) => candidate.name), ...functions.map((candidate) => candidate.name)];
+  if (fn !== undefined)
+    throw new KeyfoldError(
+      "topic-unknown",
+      `function ${name} keeps no changelog; name one of its topics: ${[...fn.sources, ...fn.sinks].join(", ")}`,
+    );
+  const names = [
+    ...topics.filter(({ internal }) => !internal).map((candidate) => candidate.name),
+    ...functions.map((candidate) => candidate.name),
+  ];
   const near = nearest(name, names);
-  throw new KeyfoldError("topic-unknown", `there is no topic or function ${JSON.stringify(name)}; ${near === undefined ? `there are ${names.join(", ") || "none"}` : `did you mean ${JSON.stringify(near)}?`}`);
+  throw new KeyfoldError(
+    "topic-unknown",
+    `there is no topic or function ${JSON.stringify(name)}; ${near === undefined ? `there are ${names.join(", ") || "none"}` : `did you mean ${JSON.stringify(near)}?`}`,
+  );
 }

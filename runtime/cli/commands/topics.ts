@@ -17,7 +17,14 @@ export const topics: Command = {
         ["TOPIC", "PARTITIONS", "RECORDS", "FROM", "TO", "POLICY"],
         shown.map(({ name, partitions, offsets, config }) => {
           const held = offsets.reduce((sum, { start, end }) => sum + end - start, 0);
-          return [name, partitions, held, offsets.map(({ start }) => start).join(" "), offsets.map(({ end }) => end).join(" "), config["cleanup.policy"] ?? "delete"];
+          return [
+            name,
+            partitions,
+            held,
+            offsets.map(({ start }) => start).join(" "),
+            offsets.map(({ end }) => end).join(" "),
+            config["cleanup.policy"] ?? "delete",
+          ];
         }),
       );
     }
