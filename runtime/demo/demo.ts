@@ -46,7 +46,11 @@ async function demoConfig({ port, internalPort, stateDir }: DemoOptions): Promis
     http: { ...(port === undefined ? {} : { port }), ...(internalPort === undefined ? {} : { internalPort }) },
     ...(stateDir === undefined ? {} : { "state.dir": resolve(stateDir) }),
   };
-  const config = await loadConfig({ cwd: ROOT, flags, flagNames: { "http.port": "--port", "http.internalPort": "--internal-port", "state.dir": "--state-dir" } });
+  const config = await loadConfig({
+    cwd: ROOT,
+    flags,
+    flagNames: { "http.port": "--port", "http.internalPort": "--internal-port", "state.dir": "--state-dir" },
+  });
   const { http } = config;
   return {
     ...config,

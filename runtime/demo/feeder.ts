@@ -34,7 +34,11 @@ export interface Fed extends FeedProgress {
  * Appends what is not yet in the log. Records and the feeder's place in its files are one atomic commit: wherever a run is
  * cut off, the next one goes on behind the last record that made it, and no record is appended twice.
  */
-export async function feed(log: Log, files: readonly SourceFile[], { batch = 250, rate = 0, signal, onProgress = () => {} }: FeedOptions = {}): Promise<Fed> {
+export async function feed(
+  log: Log,
+  files: readonly SourceFile[],
+  { batch = 250, rate = 0, signal, onProgress = () => {} }: FeedOptions = {},
+): Promise<Fed> {
   await log.ensureTopic({ name: LEDGER, partitions: files.length });
   const places = await readPlaces(log, files);
   const total = files.reduce((sum, { records }) => sum + records.length, 0);
@@ -69,14 +73,21 @@ async function untilDue(time: number, signal: AbortSignal | undefined): Promise<
 }
 
 async function readPlaces(log: Log, files: readonly SourceFile[]): Promise<number[]> {
-  const committed = await log.committed(GROUP, files.map((_, partition) => ({ topic: LEDGER, partition })));
+  const committed = await log.committed(
+    GROUP,
+    files.map((_, partition) => ({ topic: LEDGER, partition })),
+  );
   return files.map((file, number) => {
     const place = committed[number];
     if (place === undefined) return 0;
     if (place.metadata !== file.digest) {
-      throw new KeyfoldError("bad-request", `${file.name} is not the file that ${place.offset} records were fed from before; begin again with a new directory: npm start -- --state-dir <directory>`, {
-        details: { file: file.name, fed: place.offset },
-      });
+      throw new KeyfoldError(
+        "bad-request",
+        `${file.name} is not the file that ${place.offset} records were fed from before; begin again with a new directory: npm start -- --state-dir <directory>`,
+        {
+          details: { file: file.name, fed: place.offset },
+        },
+      );
     }
     return place.offset;
   });
@@ -84,7 +95,8 @@ async function readPlaces(log: Log, files: readonly SourceFile[]): Promise<numbe
 
 async function partitionsOf(log: Log, topic: string): Promise<number> {
   const described = await log.describe(topic);
-  if (described === undefined) throw new KeyfoldError("topic-unknown", `there is no topic ${topic}: no function reads it`, { details: { topic } });
+  if (described === undefined)
+    throw new KeyfoldError("topic-unknown", `there is no topic ${topic}: no function reads it`, { details: { topic } });
   return described.partitions;
 }
 

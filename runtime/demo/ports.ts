@@ -4,7 +4,9 @@ import { createServer } from "node:net";
 export function freeOr0(port: number, host: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
-    server.once("error", (error: NodeJS.ErrnoException) => (error.code === "EADDRINUSE" || error.code === "EACCES" ? resolve(0) : reject(error)));
+    server.once("error", (error: NodeJS.ErrnoException) =>
+      error.code === "EADDRINUSE" || error.code === "EACCES" ? resolve(0) : reject(error),
+    );
     server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(port)));
   });
 }

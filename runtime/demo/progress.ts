@@ -15,7 +15,16 @@ export function progress(label: string, stream: NodeJS.WriteStream = process.std
 
 function bar(label: string, stream: NodeJS.WriteStream): Progress {
   // Ctrl-C is the demo's business: it stops the host, and then the bar.
-  const display = new SingleBar({ format: `${label} {bar} {shown} {note}`, barsize: 30, barCompleteChar: "█", barIncompleteChar: "░", hideCursor: true, clearOnComplete: true, gracefulExit: false, stream });
+  const display = new SingleBar({
+    format: `${label} {bar} {shown} {note}`,
+    barsize: 30,
+    barCompleteChar: "█",
+    barIncompleteChar: "░",
+    hideCursor: true,
+    clearOnComplete: true,
+    gracefulExit: false,
+    stream,
+  });
   let started = false;
   return {
     update(done, total, note = "") {

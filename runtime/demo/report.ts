@@ -1,5 +1,5 @@
-import type { Airport } from "../../functions/airports.ts";
 import type { AirportStats, Flight } from "../../functions/airport-stats.ts";
+import type { Airport } from "../../functions/airports.ts";
 import type { Watched } from "../../functions/delay-watch.ts";
 import type { HostApi } from "../host/api.ts";
 
@@ -59,8 +59,15 @@ export async function report(api: HostApi, top = 10): Promise<Report> {
         worst: value.worst,
       })),
     ),
-    watched: await Promise.all(largest(watch, ({ value }) => value.averageDelay, watch.length).map(async ({ key, value }) => ({ ...(await named(api, key)), ...value }))),
-    lateArrivals: await Promise.all(largest(late, ({ value }) => value, 3).map(async ({ key, value }) => ({ ...(await named(api, key)), count: value }))),
+    watched: await Promise.all(
+      largest(watch, ({ value }) => value.averageDelay, watch.length).map(async ({ key, value }) => ({
+        ...(await named(api, key)),
+        ...value,
+      })),
+    ),
+    lateArrivals: await Promise.all(
+      largest(late, ({ value }) => value, 3).map(async ({ key, value }) => ({ ...(await named(api, key)), count: value })),
+    ),
     lateFlights: late.reduce((sum, { value }) => sum + value, 0),
   };
 }

@@ -19,8 +19,11 @@ export async function settled(api: HostApi, { signal, onProgress = () => {} }: S
     const unhealthy = api.unhealthy();
     if (unhealthy.length > 0) throw new KeyfoldError("task-failed", unhealthy.join("; "));
     const committed = new Map<string, number>();
-    for (const task of await api.tasks()) for (const [place, position] of Object.entries(task.committed)) committed.set(`${task.function} ${place}`, position);
-    const ends = new Map<string, number>((await api.topics()).flatMap(({ name, offsets }) => offsets.map(({ partition, end }) => [`${name}[${partition}]`, end] as const)));
+    for (const task of await api.tasks())
+      for (const [place, position] of Object.entries(task.committed)) committed.set(`${task.function} ${place}`, position);
+    const ends = new Map<string, number>(
+      (await api.topics()).flatMap(({ name, offsets }) => offsets.map(({ partition, end }) => [`${name}[${partition}]`, end] as const)),
+    );
     let behind = 0;
     for (const [task, position] of committed) behind += Math.max(0, (ends.get(task.slice(task.indexOf(" ") + 1)) ?? 0) - position);
     onProgress(behind);

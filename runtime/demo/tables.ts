@@ -13,7 +13,14 @@ export interface WatchMoves {
 export function tables({ flights, airports, busiest, watched, lateArrivals, lateFlights }: Report, moves: WatchMoves): string {
   const busy = table(["airport", "city", "flights", "delay", "on time", "worst flight"], [2, 3, 4, 5]);
   for (const row of busiest) {
-    busy.push([label(row), row.city, number(row.flights), average(row.averageDelay), `${(row.onTime * 100).toFixed(1)} %`, `${row.worst.delay} min to ${row.worst.destination}`]);
+    busy.push([
+      label(row),
+      row.city,
+      number(row.flights),
+      average(row.averageDelay),
+      `${(row.onTime * 100).toFixed(1)} %`,
+      `${row.worst.delay} min to ${row.worst.destination}`,
+    ]);
   }
   const watch = table(["airport", "city", "delay", "flights"], [2, 3]);
   for (const row of watched) watch.push([label(row), row.city, average(row.averageDelay), number(row.flights)]);

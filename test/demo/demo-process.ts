@@ -26,7 +26,10 @@ export class DemoProcess {
 
   constructor(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
     const flags = ["--conditions=keyfold-source", "--disable-warning=ExperimentalWarning"];
-    const child = spawn(process.execPath, [...flags, MAIN, ...args], { env: { ...process.env, ...environment }, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [...flags, MAIN, ...args], {
+      env: { ...process.env, ...environment },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     this.child = child;
     child.stderr.on("data", (chunk: Buffer) => (this.#stderr += chunk.toString()));
     const lines = createInterface({ input: child.stdout });
@@ -45,7 +48,9 @@ export class DemoProcess {
     const found = this.#events.find(fits);
     if (found !== undefined) return Promise.resolve(found);
     const seen = new Promise<DemoEvent>((resolve) => this.#seen.push((event) => fits(event) && resolve(event)));
-    const gone = this.ended.then(({ code, signal, stderr }) => Promise.reject(new Error(`the demo ended (${code ?? signal}) before the event came:\n${stderr}`)));
+    const gone = this.ended.then(({ code, signal, stderr }) =>
+      Promise.reject(new Error(`the demo ended (${code ?? signal}) before the event came:\n${stderr}`)),
+    );
     return Promise.race([seen, gone]);
   }
 

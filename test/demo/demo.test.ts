@@ -25,7 +25,9 @@ describe("the demo, as a process", () => {
     let cutOff = 0;
     for (const share of [0.1, 0.35, 0.6, 0.85]) {
       const demo = new DemoProcess([...args, "--rate", "15000"], environment);
-      await demo.event(({ event, step, done, total }) => event === "progress" && step === "feeding" && Number(done) >= Number(total) * share);
+      await demo.event(
+        ({ event, step, done, total }) => event === "progress" && step === "feeding" && Number(done) >= Number(total) * share,
+      );
       demo.child.kill("SIGKILL");
       const { signal, events } = await demo.ended;
       assert.equal(signal, "SIGKILL");
@@ -41,7 +43,10 @@ describe("the demo, as a process", () => {
     assert.equal(report["fed"], report["total"]);
     assert.ok(Number(report["before"]) > 0, "the last run went on from an earlier one");
     assert.deepEqual(new Map(await all<AirportStats>(`${url}/v1/functions/airport-stats`)), truth.stats);
-    assert.deepEqual((await all(`${url}/v1/functions/delay-watch`)).map(([key]) => key), truth.watched);
+    assert.deepEqual(
+      (await all(`${url}/v1/functions/delay-watch`)).map(([key]) => key),
+      truth.watched,
+    );
     assert.deepEqual(new Map(await all(`${url}/v1/functions/late-arrivals`)), truth.late);
     demo.child.kill("SIGINT");
     const { code, events } = await demo.ended;
@@ -57,7 +62,10 @@ describe("the demo, as a process", () => {
   });
 
   test("for people: tables on stdout, everything else on stderr", async () => {
-    const { code, stdout, stderr } = await new DemoProcess(["--exit", "--rate", "0", ...ANY_PORT, "--state-dir", join(dir, "people")], environment).ended;
+    const { code, stdout, stderr } = await new DemoProcess(
+      ["--exit", "--rate", "0", ...ANY_PORT, "--state-dir", join(dir, "people")],
+      environment,
+    ).ended;
     assert.equal(code, 0, stderr);
     assert.match(stdout, /20 000 flights from 220 airports/);
     assert.match(stdout, /DFW Dallas-Fort Worth Int…\s+│ Dallas-Fort Worth, TX\s+│\s+1 103 │\s+9\.5 min │\s+74\.4 % │\s+298 min to IAH/);
@@ -84,10 +92,17 @@ describe("the demo, as a process", () => {
     await new Promise((resolve) => server.once("listening", resolve));
     const { port } = server.address() as AddressInfo;
     try {
-      const asked = await new DemoProcess(["--exit", "--port", String(port), "--internal-port", "0", "--state-dir", join(dir, "ports")], environment).ended;
+      const asked = await new DemoProcess(
+        ["--exit", "--port", String(port), "--internal-port", "0", "--state-dir", join(dir, "ports")],
+        environment,
+      ).ended;
       assert.equal(asked.code, 1);
       assert.match(asked.stderr, new RegExp(`port ${port} .*in use`));
-      const given = new DemoProcess(["--json", "--exit", "--rate", "0", "--state-dir", join(dir, "ports")], { ...environment, KEYFOLD_HTTP_PORT: String(port), KEYFOLD_HTTP_INTERNAL_PORT: String(port) });
+      const given = new DemoProcess(["--json", "--exit", "--rate", "0", "--state-dir", join(dir, "ports")], {
+        ...environment,
+        KEYFOLD_HTTP_PORT: String(port),
+        KEYFOLD_HTTP_INTERNAL_PORT: String(port),
+      });
       const { code, events, stderr } = await given.ended;
       assert.equal(code, 0, stderr);
       assert.match(String(events[0]?.["public"]), /^http:\/\/127\.0\.0\.1:\d+$/);

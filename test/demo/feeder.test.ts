@@ -31,12 +31,18 @@ describe("the demo's feeder", () => {
     log = await openEmbeddedLog({ dir, flush: "os" });
     assert.deepEqual(await feed(log, [numbers(100)], { batch: 9 }), { fed: 100, before: 42, total: 100 });
     assert.deepEqual(await feed(log, [numbers(100)]), { fed: 100, before: 100, total: 100 });
-    assert.deepEqual((await keys()).sort((a, b) => a - b), Array.from({ length: 100 }, (_, i) => i));
+    assert.deepEqual(
+      (await keys()).sort((a, b) => a - b),
+      Array.from({ length: 100 }, (_, i) => i),
+    );
   });
 
   test("refuses a file that is not the one it had begun", async () => {
     await feed(log, [numbers(10)]);
-    await assert.rejects(feed(log, [{ ...numbers(20), digest: "other" }]), (error) => error instanceof KeyfoldError && error.code === "bad-request" && /--state-dir/.test(error.message));
+    await assert.rejects(
+      feed(log, [{ ...numbers(20), digest: "other" }]),
+      (error) => error instanceof KeyfoldError && error.code === "bad-request" && /--state-dir/.test(error.message),
+    );
     assert.equal((await keys()).length, 10);
   });
 
@@ -61,7 +67,12 @@ describe("the demo's feeder", () => {
   });
 
   function numbers(count: number): SourceFile {
-    return { name: "numbers.json", topic: "numbers", digest: "same", records: Array.from({ length: count }, (_, i) => ({ key: String(i), value: i, timestamp: i })) };
+    return {
+      name: "numbers.json",
+      topic: "numbers",
+      digest: "same",
+      records: Array.from({ length: count }, (_, i) => ({ key: String(i), value: i, timestamp: i })),
+    };
   }
 
   async function keys(): Promise<number[]> {
