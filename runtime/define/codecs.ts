@@ -1,4 +1,6 @@
 import { Packr } from "msgpackr";
+import { boxMaps, registerMapExtension } from "../state/map-extension.ts";
+import { scan } from "../state/storable.ts";
 import type { Codec } from "../topology/topology.ts";
 
 /** UTF-8 JSON: the default of every topic. `undefined` and what JSON cannot hold (a bigint, a cycle) throw. */
@@ -35,11 +37,16 @@ export const bytes: Codec = {
 
 function createMsgpack(): Codec {
   // No records: bytes written with shared structures are unreadable once the structures are lost.
-  const packr = new Packr({ useRecords: false, moreTypes: true, mapsAsObjects: true });
+  const packr = new Packr({ useRecords: false, moreTypes: true, copyBuffers: true, useToJSON: false });
+  registerMapExtension();
   return {
     name: "msgpack",
-    decode: (data) => packr.unpack(data as Buffer),
-    // The packr reuses its buffer, and callers may hold on to what they get.
-    encode: (value) => Buffer.from(packr.pack(value)),
+    decode: (data) => packr.unpack(data),
+    encode(value) {
+      const kind = scan(value, 0);
+      if (kind === "unstorable") throw new TypeError("msgpack: the value holds a function, a symbol or a class instance, which have no MessagePack form");
+      // The packr reuses its buffer, and callers may hold on to what they get.
+      return Buffer.from(packr.pack(kind === "maps" ? boxMaps(value) : value));
+    },
   };
 }

@@ -1,17 +1,20 @@
 import type { ErrorPolicy, FunctionSettings } from "../config/resolved.ts";
-import { KeyfoldError } from "../errors.ts";
-import type { Codec, SourceSpec } from "../topology/topology.ts";
-import { json } from "./codecs.ts";
+import type { Codec } from "../topology/topology.ts";
 import type { ReducerContext } from "./context.ts";
+import { processDefinition, reducerDefinition, topologyDefinition } from "./definitions.ts";
+import type { Duration } from "./duration.ts";
+import type { FunctionDefinition } from "./definition.ts";
+import type { HasNode } from "./graph.ts";
+import type { ProcessContext, StreamRecord } from "./process.ts";
+import type { SourceOptions } from "./sources.ts";
 import type { StoreOptions } from "./stores.ts";
+import type { Stream } from "./stream.ts";
+import type { GlobalTable, Table } from "./table.ts";
+import type { WindowSpec } from "./windows.ts";
 
 export type { EmitOptions, ReducerContext, TableView } from "./context.ts";
-
-/**
- * Marks what `defineFunction` returns. A bundle carries its own copy of keyfold, so the host recognises definitions by
- * this symbol and their shape, never by class.
- */
-export const DEFINITION: unique symbol = Symbol.for("keyfold.definition") as never;
+export { DEFINITION, type FunctionDefinition, type GraphDefinition, type ReducerDefinition } from "./definition.ts";
+export { reducerDefinition } from "./definitions.ts";
 
 /**
  * A per-key reducer. What it returns: a value becomes the key's state; `null` deletes the key everywhere; `undefined`
@@ -30,8 +33,8 @@ type Returned<State> = State | null | undefined | void;
 export type FunctionTuning = Omit<FunctionSettings, "source" | "sink" | "onError">;
 
 export interface FunctionOptions<Event, State> extends FunctionTuning {
-  /** Topic or topics to read. */
-  readonly source?: string | readonly string[];
+  /** Topic or topics to read, or a stream. */
+  readonly source?: string | readonly string[] | Stream<Event>;
   /** Topic that gets every new state, under the record's key; null when the key is deleted. */
   readonly sink?: string;
   /** Codec of source and sink (and `ctx.emit`). Default `json` for both. */
@@ -47,35 +50,59 @@ export interface FunctionOptions<Event, State> extends FunctionTuning {
   readonly onError?: ErrorPolicy;
   /** State of a key that has none, in place of a default parameter; its type is then the state's. */
   readonly initial?: State;
+  /** A state for each key and window. Late records are dropped from windows that have closed, and counted. */
+  readonly window?: WindowSpec;
+  /** With windows: every change (default), or each window once when it has closed. */
+  readonly emit?: "on-update" | "on-window-close";
+  /** With windows: topic for records that come too late. */
+  readonly lateTo?: string;
+  /** With session windows: the state of two sessions that turn out to be one, the earlier first. */
+  readonly merge?: (earlier: State, later: State, key: string) => State;
+  /** Forgets keys that have been left alone for long. */
+  readonly ttl?: TimeToLive<Event, State>;
+  /** Tables that `ctx.table(name)` reads, by their topics' (or stores') names. */
+  readonly tables?: readonly (Table<unknown> | GlobalTable<unknown>)[];
 }
 
-/** A reducer as the engine sees it: types erased, defaults filled in. */
-export interface ReducerDefinition {
-  readonly [DEFINITION]: "reducer";
-  readonly reduce: (state: unknown, event: unknown, ctx: ReducerContext) => unknown;
-  /** Undefined: named in the config. */
-  readonly source: readonly string[] | undefined;
-  readonly sink: string | undefined;
-  readonly sourceCodec: Codec;
-  readonly sinkCodec: Codec;
-  readonly timestamp: SourceSpec["timestamp"];
-  readonly store: StoreOptions;
-  readonly schemaVersion: number;
-  readonly migrate: Readonly<Record<number, (state: unknown) => unknown>> | undefined;
-  /** Undefined when the reducer has its own default. */
-  readonly initial: unknown;
-  readonly settings: FunctionSettings;
+/** When a key expires: its state is deleted, with a tombstone in the changelog and a null to the sink. */
+export interface TimeToLive<Event = unknown, State = unknown> {
+  /** So long after its state was last written. */
+  readonly afterWrite?: Duration;
+  /** So long after its last event, whether that changed the state or not. */
+  readonly afterRead?: Duration;
+  /** By the events' own times (default; the same again on a replay), or by the clock on the wall. */
+  readonly by?: "event-time" | "wall-clock";
+  /** An event for the reducer when the key expires. A state it returns lives on; null or undefined lets it go. */
+  readonly expired?: (state: State, key: string) => Event;
+}
+
+/** The low-level form: a processor with named stores. */
+export interface ProcessOptions<In, Out> extends FunctionTuning {
+  readonly source: string | readonly string[] | Stream<In>;
+  /** Topic for what `ctx.forward` hands on. */
+  readonly sink?: string;
+  readonly codec?: Codec | { readonly source?: Codec; readonly sink?: Codec };
+  readonly timestamp?: SourceOptions<In>["timestamp"];
+  readonly stores?: Readonly<Record<string, StoreOptions>>;
+  /** Tables that `ctx.table(name)` reads. */
+  readonly tables?: readonly (Table<unknown> | GlobalTable<unknown>)[];
+  readonly onError?: ErrorPolicy;
+  /** Once for each task, and again after every restart: the place for `ctx.schedule`. */
+  init?(ctx: ProcessContext<Out>): void;
+  process(record: StreamRecord<In>, ctx: ProcessContext<Out>): void;
+}
+
+/** A function made of steps alone. */
+export interface TopologyOptions extends FunctionTuning {
+  /** What the function comes to: its sinks, and tables that are kept to be read. */
+  readonly topology: HasNode | readonly HasNode[];
+  /** Name of the store that key reads use. Default: the only one, where there is only one. */
+  readonly query?: string;
+  readonly onError?: ErrorPolicy;
 }
 
 /** Options with their types erased. */
 export type ReducerOptions = FunctionOptions<never, never> & { readonly reduce: (...args: never[]) => unknown };
-
-/** What `defineFunction` gives back: to be exported as default. The types are there for tests and tools. */
-export interface FunctionDefinition<Event = unknown, State = unknown> {
-  readonly [DEFINITION]: "reducer" | "graph";
-  /** Never set: carries the types. */
-  readonly types?: { readonly event: Event; readonly state: State };
-}
 
 /**
  * Defines a function: what it reads, how each event changes the state of its key, where results go.
@@ -108,44 +135,12 @@ export function defineFunction<Event, State>(
     reduce(state: State | undefined, event: Event, ctx: ReducerContext): Returned<State> | Promise<Returned<State>>;
   },
 ): FunctionDefinition<Event, State>;
+export function defineFunction<In, Out = unknown>(options: ProcessOptions<In, Out>): FunctionDefinition<In, never>;
+export function defineFunction(options: TopologyOptions): FunctionDefinition<never, never>;
 export function defineFunction(options: unknown): FunctionDefinition<never, never> {
+  if (typeof options === "object" && options !== null) {
+    if ("topology" in options) return topologyDefinition(options as TopologyOptions);
+    if ("process" in options) return processDefinition(options as ProcessOptions<never, never>);
+  }
   return reducerDefinition(options as ReducerOptions);
-}
-
-/** A definition from options, or from a bare reducer; checked as far as can be without running it. */
-export function reducerDefinition(options: ReducerOptions): ReducerDefinition {
-  const { source, sink, codec, timestamp, store, schemaVersion, migrate, initial, reduce, ...settings } = options;
-  if (typeof reduce !== "function") {
-    throw new KeyfoldError("function-invalid", `defineFunction: reduce must be a function (state, event, ctx) => state, not ${typeof reduce}`);
-  }
-  const sources = source === undefined ? undefined : typeof source === "string" ? [source] : [...source];
-  const version = schemaVersion ?? 1;
-  if (!Number.isSafeInteger(version) || version < 1) {
-    throw new KeyfoldError("function-invalid", `defineFunction: schemaVersion must be a whole number from 1, not ${JSON.stringify(schemaVersion)}`);
-  }
-  for (let from = 1; migrate !== undefined && from < version; from++) {
-    if (typeof migrate[from] !== "function" && Object.keys(migrate).some((step) => Number(step) < from)) {
-      throw new KeyfoldError("function-invalid", `defineFunction: migrate[${from}] is missing, so states of version ${from} cannot become version ${version}`);
-    }
-  }
-  const one = isCodec(codec) ? codec : undefined;
-  const each = codec === undefined || isCodec(codec) ? {} : codec;
-  return {
-    [DEFINITION]: "reducer",
-    reduce: reduce as ReducerDefinition["reduce"],
-    source: sources,
-    sink,
-    sourceCodec: each.source ?? one ?? json,
-    sinkCodec: each.sink ?? one ?? json,
-    timestamp: timestamp as SourceSpec["timestamp"],
-    store: store ?? {},
-    schemaVersion: version,
-    migrate: migrate as ReducerDefinition["migrate"],
-    initial,
-    settings: { ...settings, ...(sources === undefined ? {} : { source: sources }), ...(sink === undefined ? {} : { sink }) },
-  };
-}
-
-function isCodec(value: unknown): value is Codec {
-  return typeof value === "object" && value !== null && "decode" in value && typeof value.decode === "function";
 }

@@ -1,4 +1,4 @@
-import type { Codec, SourceSpec } from "../topology/topology.ts";
+import type { Codec, SourceSpec, TaskContext } from "../topology/topology.ts";
 import type { StreamProcessor } from "./process.ts";
 import type { StoreOptions } from "./stores.ts";
 import type { WindowSpec } from "./windows.ts";
@@ -28,6 +28,16 @@ export interface AggregateFns {
   readonly merge?: (earlier: unknown, later: unknown, key: unknown) => unknown;
   /** "reduce": the first value becomes the state without a call of `add`. */
   readonly first: "init" | "value";
+  /** Functions that need the task's context: made anew for each task. */
+  readonly bind?: (context: TaskContext) => AggregateFns;
+}
+
+/** When a key's state is let go. */
+export interface TtlSpec {
+  readonly ms: number;
+  readonly renewedBy: "read" | "write";
+  readonly by: "event-time" | "wall-clock";
+  readonly expired: ((state: unknown, key: string) => unknown) | undefined;
 }
 
 export type SuppressUntil =
@@ -55,9 +65,17 @@ export type Step =
   | { readonly op: "branch"; readonly arms: readonly ValueFn[] }
   | { readonly op: "branch-arm"; readonly index: number; readonly arm: string }
   | { readonly op: "merge" }
+  /** Passes records on; what comes after may read the tables among its inputs by name. */
+  | { readonly op: "with-tables" }
   | { readonly op: "repartition"; readonly partitions: number | undefined }
   | { readonly op: "through"; readonly topic: string; readonly codec: Codec }
-  | { readonly op: "process"; readonly processor: () => StreamProcessor; readonly stores: Readonly<Record<string, StoreOptions>> }
+  | {
+      readonly op: "process";
+      readonly processor: () => StreamProcessor;
+      readonly stores: Readonly<Record<string, StoreOptions>>;
+      /** Of topics it emits to. */
+      readonly codec: Codec;
+    }
   | { readonly op: "to"; readonly topic: string; readonly codec: Codec }
   | { readonly op: "to-stream" }
   | { readonly op: "to-table"; readonly store: StoreOptions | undefined }
@@ -69,6 +87,9 @@ export type Step =
       readonly by: ValueFn | undefined;
       readonly window: WindowSpec | undefined;
       readonly emit: "on-update" | "on-window-close";
+      /** Topic that gets records late for a window. */
+      readonly lateTo: string | undefined;
+      readonly ttl: TtlSpec | undefined;
       readonly fns: AggregateFns;
       readonly store: StoreOptions | undefined;
     }

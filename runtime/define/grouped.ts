@@ -28,11 +28,10 @@ export class GroupedStream<V, K extends string = string> {
     this.#by = by;
   }
 
-  windowedBy(window: SessionWindows, options?: { readonly emit?: Emit }): SessionStream<V>;
-  windowedBy(window: WindowSpec, options?: { readonly emit?: Emit }): WindowedStream<V>;
-  windowedBy(window: WindowSpec, options: { readonly emit?: Emit } = {}): WindowedStream<V> {
-    const emit = options.emit ?? "on-update";
-    return window.kind === "session" ? new SessionStream(this.#input, this.#by, window, emit) : new WindowedStream(this.#input, this.#by, window, emit);
+  windowedBy(window: SessionWindows, options?: WindowingOptions): SessionStream<V>;
+  windowedBy(window: WindowSpec, options?: WindowingOptions): WindowedStream<V>;
+  windowedBy(window: WindowSpec, options: WindowingOptions = {}): WindowedStream<V> {
+    return window.kind === "session" ? new SessionStream(this.#input, this.#by, window, options) : new WindowedStream(this.#input, this.#by, window, options);
   }
 
   count(store?: StoreChoice): Table<number, K> {
@@ -49,9 +48,16 @@ export class GroupedStream<V, K extends string = string> {
   }
 
   #aggregate<S>(fns: AggregateFns, store: StoreChoice | undefined): Table<S, K> {
-    const step = { op: "aggregate", by: this.#by, window: undefined, emit: "on-update", fns, store: named(store) } as const;
+    const step = { op: "aggregate", by: this.#by, window: undefined, emit: "on-update", lateTo: undefined, ttl: undefined, fns, store: named(store) } as const;
     return new Table(addNode(step, [this.#input]));
   }
+}
+
+export interface WindowingOptions {
+  /** Default "on-update". */
+  readonly emit?: Emit;
+  /** Topic for records that come too late for one of their windows. They are counted as dropped in any case. */
+  readonly lateTo?: string;
 }
 
 /** "on-update": every change comes out. "on-window-close": each window once, when it has closed. */
@@ -62,13 +68,13 @@ export class WindowedStream<V> {
   readonly #input: GraphNode;
   readonly #by: ValueFn | undefined;
   readonly #window: WindowSpec;
-  readonly #emit: Emit;
+  readonly #options: WindowingOptions;
 
-  constructor(input: GraphNode, by: ValueFn | undefined, window: WindowSpec, emit: Emit) {
+  constructor(input: GraphNode, by: ValueFn | undefined, window: WindowSpec, options: WindowingOptions) {
     this.#input = input;
     this.#by = by;
     this.#window = window;
-    this.#emit = emit;
+    this.#options = options;
   }
 
   count(store?: StoreChoice): Table<number, WindowedKey> {
@@ -85,7 +91,7 @@ export class WindowedStream<V> {
   }
 
   protected table<S>(fns: AggregateFns, store: StoreChoice | undefined): Table<S, WindowedKey> {
-    const step = { op: "aggregate", by: this.#by, window: this.#window, emit: this.#emit, fns, store: named(store) } as const;
+    const step = { op: "aggregate", by: this.#by, window: this.#window, emit: this.#options.emit ?? "on-update", lateTo: this.#options.lateTo, ttl: undefined, fns, store: named(store) } as const;
     return new Table(addNode(step, [this.#input]));
   }
 }

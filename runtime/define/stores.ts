@@ -16,6 +16,10 @@ export interface StoreOptions {
   readonly changelog?: TopicConfig;
   /** Keep older values of a key for so long, for reads as of a time (a versioned store). */
   readonly history?: Duration;
+  /** Version of the shape of the values. Default 1. */
+  readonly schemaVersion?: number;
+  /** Steps that bring older values up: `migrate[1]` takes version 1 to version 2. */
+  readonly migrate?: Readonly<Record<number, (state: unknown) => unknown>>;
 }
 
 /** State on disk, as large as the disk: the default. */

@@ -120,10 +120,10 @@ export class Stream<V, K extends string = string> implements HasNode {
   /** The low-level form: a processor with stores of its own, or a function for each record. */
   process<W>(
     processor: (() => StreamProcessor<V, W>) | ((record: StreamRecord<V>, ctx: ProcessContext<W>) => void),
-    options: StepName & { readonly stores?: Readonly<Record<string, StoreOptions>> } = {},
+    options: StepName & { readonly stores?: Readonly<Record<string, StoreOptions>>; readonly codec?: Codec } = {},
   ): Stream<W> {
     const make = processor.length === 0 ? (processor as () => StreamProcessor) : () => ({ process: processor as StreamProcessor["process"] });
-    return this.#then({ op: "process", processor: make, stores: options.stores ?? {} }, options.name);
+    return this.#then({ op: "process", processor: make, stores: options.stores ?? {}, codec: options.codec ?? json }, options.name);
   }
 
   /** With a stream: pairs of records with the same key within the window. With a table: each record with the row of its key. With a global table: with the row of a key of your choice. */

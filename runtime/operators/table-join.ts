@@ -21,10 +21,12 @@ export interface TableJoinOptions {
   /** The other side's rows. */
   readonly other: RowView;
   readonly versioned: boolean;
+  /** Whether the old result is to be computed. */
+  readonly sendOld: boolean;
 }
 
 /** One side of a table-table join: the update's rows, after and before, are joined with the current row of the other side. */
-export function tableJoin(context: TaskContext, { how, fn, side, other, versioned }: TableJoinOptions, next: TableTarget): TableTarget {
+export function tableJoin(context: TaskContext, { how, fn, side, other, versioned, sendOld }: TableJoinOptions, next: TableTarget): TableTarget {
   const joined = (mine: unknown, theirs: unknown, key: string): unknown => orNull(side === "left" ? fn(mine, theirs, key) : fn(theirs, mine, key));
   // What each side needs of the other for there to be a row.
   const needsOther = how === "inner" || (how === "left" && side === "right");
@@ -43,7 +45,7 @@ export function tableJoin(context: TaskContext, { how, fn, side, other, versione
         if (mine === null && (needsMine || theirs === null)) return null;
         return joined(mine, theirs, key);
       };
-      next.update(key, row(value), row(old), time, latest);
+      next.update(key, row(value), sendOld ? row(old) : null, time, latest);
     },
   };
 }

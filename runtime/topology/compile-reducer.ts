@@ -41,7 +41,8 @@ export function compileReducer(definition: ReducerDefinition, { name, settings: 
   };
 }
 
-function sourceTopics(source: FunctionSettings["source"], name: string): readonly string[] {
+/** The topics of a reducer, from its file or the config. */
+export function sourceTopics(source: FunctionSettings["source"], name: string): readonly string[] {
   const topics = source === undefined ? [] : typeof source === "string" ? [source] : [...new Set(source)];
   if (topics.length === 0 || topics.some((topic) => typeof topic !== "string" || topic === "")) {
     throw new KeyfoldError(

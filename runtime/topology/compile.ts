@@ -1,7 +1,12 @@
 import type { FunctionSettings } from "../config/resolved.ts";
-import { DEFINITION, type FunctionDefinition, type ReducerDefinition, type ReducerOptions, reducerDefinition } from "../define/function.ts";
+import { DEFINITION, type FunctionDefinition, type GraphDefinition, type ReducerDefinition } from "../define/definition.ts";
+import { reducerDefinition } from "../define/definitions.ts";
+import type { ReducerOptions } from "../define/function.ts";
+import { type HasNode, NODE } from "../define/graph.ts";
 import { KeyfoldError } from "../errors.ts";
+import { compileDefinition } from "./compile-definition.ts";
 import { compileReducer } from "./compile-reducer.ts";
+import { compileReducerGraph, needsGraph } from "./compile-reducer-graph.ts";
 import type { Topology } from "./topology.ts";
 
 export interface CompileOptions {
@@ -30,14 +35,18 @@ export interface Compiled {
  */
 export function compile(exported: unknown, options: CompileOptions): Compiled {
   const definition = definitionOf(exported, options.name);
-  return compileReducer(definition, options);
+  if (definition[DEFINITION] === "graph") return compileDefinition(definition, options);
+  return needsGraph(definition) ? compileReducerGraph(definition, options) : compileReducer(definition, options);
 }
 
-function definitionOf(exported: unknown, name: string): ReducerDefinition {
+function definitionOf(exported: unknown, name: string): ReducerDefinition | GraphDefinition {
   if (typeof exported === "function") return reducerDefinition({ reduce: exported as ReducerOptions["reduce"] });
   if (typeof exported === "object" && exported !== null) {
-    if (DEFINITION in exported && (exported as FunctionDefinition)[DEFINITION] === "reducer") return exported as ReducerDefinition;
+    if (DEFINITION in exported) return exported as FunctionDefinition as ReducerDefinition | GraphDefinition;
     if ("reduce" in exported) return reducerDefinition(exported as ReducerOptions);
+    if (NODE in exported) {
+      return { [DEFINITION]: "graph", roots: [(exported as HasNode)[NODE]], query: undefined, schemaVersion: 1, settings: {} };
+    }
   }
   throw new KeyfoldError(
     "function-invalid",

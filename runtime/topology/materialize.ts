@@ -46,6 +46,9 @@ export function materialize(nodes: readonly GraphNode[]): Materialized {
       case "suppress":
         if (left !== undefined) enable(left, true);
         break;
+      case "with-tables":
+        for (const table of node.inputs.slice(1)) read(table);
+        break;
       case "stream-table-join":
         if (right !== undefined) read(right);
         break;

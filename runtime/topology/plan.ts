@@ -45,6 +45,7 @@ export function plan(roots: readonly GraphNode[], application: string, functionN
         return changed ? repartitionTopic(application, nameOf(node)) : undefined;
       case "stream-join":
         return changed ? repartitionTopic(application, `${nameOf(node)}-${input === 0 ? "left" : "right"}`) : undefined;
+      case "with-tables":
       case "stream-table-join":
         return changed && input === 0 ? repartitionTopic(application, `${nameOf(node)}-left`) : undefined;
       default:
@@ -52,13 +53,14 @@ export function plan(roots: readonly GraphNode[], application: string, functionN
     }
   };
   const parts = partition(nodes, repartitionBefore);
+  const children = new Map(nodes.map((node) => [node, node.children.filter((child) => included.has(child))]));
   return {
     application,
     nodes,
     tables,
     nameOf,
     repartitionBefore,
-    childrenOf: (node) => node.children.filter((child) => included.has(child)),
+    childrenOf: (node) => children.get(node) ?? [],
     ...parts,
   };
 }
@@ -98,7 +100,7 @@ function nameSteps(nodes: readonly GraphNode[], tables: Materialized, rekeyed: R
     const name = given ?? derivedName(node, names);
     names.set(node, name);
     const { step } = node;
-    const things = step.op === "stream-table-join" ? step.graceMs !== undefined || rekeyed.get(node.inputs[0] as GraphNode) === true : NAMES_THINGS.has(step.op);
+    const things = step.op === "stream-table-join" || step.op === "with-tables" ? (step.op === "stream-table-join" && step.graceMs !== undefined) || rekeyed.get(node.inputs[0] as GraphNode) === true : NAMES_THINGS.has(step.op);
     if (!things && !tables.stored(node)) continue;
     const other = owners.get(name);
     if (other !== undefined) {
@@ -150,6 +152,7 @@ function derivedName(node: GraphNode, names: ReadonlyMap<GraphNode, string>): st
       return `${before}-suppress`;
     case "repartition":
       return `${before}-by-key`;
+    case "with-tables":
     case "stream-join":
     case "stream-table-join":
     case "stream-global-join":

@@ -18,7 +18,7 @@ export class Marks<Name extends string> {
     this.#store = store;
     this.#names = names;
     const found = store.get(MARKS_KEY)?.value;
-    const saved: readonly unknown[] = Array.isArray(found) ? found : [];
+    const saved: readonly unknown[] = isMarks(found) ? found.$marks : [];
     this.#values = Object.fromEntries(names.map((name, i) => [name, typeof saved[i] === "number" ? saved[i] : -1])) as Record<Name, number>;
     this.#saved = this.#text();
   }
@@ -42,10 +42,15 @@ export class Marks<Name extends string> {
     if (text === this.#saved) return;
     this.#saved = text;
     const values = this.#names.map((name) => this.#values[name as Name]);
-    this.#store.put(MARKS_KEY, values, Math.max(0, ...values));
+    this.#store.put(MARKS_KEY, { $marks: values }, Math.max(0, ...values));
   }
 
   #text(): string {
     return this.#names.map((name) => this.#values[name as Name]).join(" ");
   }
+}
+
+/** Marks lie among states: a migration of states passes them over. */
+export function isMarks(value: unknown): value is { readonly $marks: readonly unknown[] } {
+  return typeof value === "object" && value !== null && "$marks" in value && Array.isArray(value.$marks);
 }

@@ -10,6 +10,7 @@ export type Placed = "latest" | "older" | "expired";
 type Row = readonly [value: unknown, until?: number];
 
 const LATEST = "k";
+const AFTER_LATEST = "l";
 const HISTORY = "v";
 
 /**
@@ -66,9 +67,9 @@ export class VersionedStore {
     return "older";
   }
 
-  /** The latest rows in key order. */
-  *rows(): IterableIterator<[key: string, entry: Stamped]> {
-    for (const [at, entry] of this.store.prefix(LATEST)) {
+  /** The latest rows with from <= key < to, in key order. */
+  *rows(from = "", to?: string): IterableIterator<[key: string, entry: Stamped]> {
+    for (const [at, entry] of this.store.range(LATEST + from, to === undefined ? AFTER_LATEST : LATEST + to)) {
       const row = live(entry);
       if (row !== undefined) yield [at.slice(1), row];
     }
