@@ -35,8 +35,8 @@ export class LiveClients {
     return this.#clients.size;
   }
 
-  /** Answers with a stream of what `subscribe` delivers. */
-  open(subscribe: (listener: (json: string) => void) => () => void): Response {
+  /** Answers with a stream of what `subscribe` delivers; `cut` ends the client's connection. */
+  open(subscribe: (listener: (json: string) => void) => () => void, cut: () => void = () => {}): Response {
     if (this.#closed) throw new KeyfoldError("not-ready", "the host stops", { remedy: "retry" });
     if (this.#clients.size >= this.#limit) {
       throw new KeyfoldError("limit-exceeded", `${this.#clients.size} live streams are open, the limit is ${this.#limit} (setting limits["live.max.clients"])`, {
@@ -46,7 +46,10 @@ export class LiveClients {
     }
     const client = new LiveClient((slow) => {
       if (!this.#clients.delete(client)) return;
-      if (slow) this.dropped++;
+      if (slow) {
+        this.dropped++;
+        cut();
+      }
       if (this.#clients.size === 0) this.#rest();
     });
     client.unsubscribe = subscribe(client.send);
@@ -124,9 +127,7 @@ class LiveClient {
     this.unsubscribe();
     this.#ended(slow);
     try {
-      // A slow client's queue is thrown away with it; closing would keep it until it is read.
-      if (slow) controller.error(new KeyfoldError("limit-exceeded", "the client reads too slowly", { remedy: "retry" }));
-      else controller.close();
+      controller.close();
     } catch {
       // Cancelled by the client: closed already.
     }

@@ -76,7 +76,6 @@ class LineAppender {
     } catch (second) {
       error = KeyfoldError.from(second);
     }
-    if (error.code === "internal") return error;
     const positions = this.#positions();
     return new KeyfoldError(error.code, `${error.message}; ${this.#appended} record${this.#appended === 1 ? " was" : "s were"} appended before it`, {
       remedy: error.remedy,

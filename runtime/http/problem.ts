@@ -34,10 +34,9 @@ export function problemOf(thrown: unknown, instance: string, report: ReportInter
     report(error, reference);
     document["detail"] = `the host met an unexpected error; its log has the details under reference ${reference}`;
     document["reference"] = reference;
-  } else {
-    const details = plain(error.details);
-    if (details !== undefined) document["details"] = details;
   }
+  const details = plain(error.details, error.code === "internal");
+  if (details !== undefined) document["details"] = details;
   Object.assign(document, extra);
   return { status, headers, body: JSON.stringify(document) };
 }
@@ -46,11 +45,14 @@ export function problemResponse(problem: Problem): Response {
   return new Response(problem.body, { status: problem.status, headers: problem.headers });
 }
 
+/** What a client must know even of an internal error: how far its request got. */
+const PROGRESS = ["records", "positions"];
+
 /** What of an error's details may be shown: everything JSON has a form for, but no stacks. */
-function plain(details: Readonly<Record<string, unknown>>): Record<string, unknown> | undefined {
+function plain(details: Readonly<Record<string, unknown>>, internal: boolean): Record<string, unknown> | undefined {
   const shown: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(details)) {
-    if (name === "stack" || name === "allow" || value === undefined) continue;
+    if (name === "stack" || name === "allow" || value === undefined || (internal && !PROGRESS.includes(name))) continue;
     try {
       const text = JSON.stringify(value);
       if (text !== undefined) shown[name] = value;

@@ -23,9 +23,9 @@ export function parseQuery(raw: string, valid: readonly string[]): ReadonlyMap<s
 }
 
 function decode(text: string): string {
-  if (!/[%+]|[^ -~]/.test(text)) return text;
+  if (!/[%+]/.test(text)) return text;
   try {
-    return decodeURIComponent(text.replaceAll("+", " ").replace(/[\u0080-\u00ff]/g, (c) => `%${c.charCodeAt(0).toString(16)}`));
+    return decodeURIComponent(text.replaceAll("+", " "));
   } catch {
     throw new KeyfoldError("bad-request", `the query string is not percent-encoded UTF-8: ${JSON.stringify(text.slice(0, 100))}`);
   }

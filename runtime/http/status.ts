@@ -32,6 +32,7 @@ export const STATUS: Readonly<Record<ErrorCode, readonly [status: number, title:
   "task-failed": [503, "The task has failed"],
   "not-ready": [503, "Not ready"],
   timeout: [504, "Not done in time"],
+  "host-unreachable": [502, "The host does not answer"],
   "bad-request": [400, "The request is not valid"],
   "body-too-large": [413, "The body is too large"],
   "not-found": [404, "Not found"],
@@ -40,7 +41,6 @@ export const STATUS: Readonly<Record<ErrorCode, readonly [status: number, title:
   "limit-exceeded": [413, "A limit is exceeded"],
   unauthorized: [401, "Not authorized"],
   "port-in-use": [500, "The port is in use"],
-  "host-unreachable": [502, "The host does not answer"],
   internal: [500, "Internal error"],
 };
 

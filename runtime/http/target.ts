@@ -47,12 +47,11 @@ export function headerOf(c: HttpContext, name: string): string | undefined {
   return Array.isArray(value) ? value.join(", ") : value;
 }
 
-/** A path segment's text. Bytes above ASCII are taken as UTF-8 whether or not they came percent-encoded. */
+/** A path segment's text. */
 export function decodeSegment(raw: string, what: string): string {
-  if (!/[^!-$&-~]/.test(raw)) return raw;
+  if (!raw.includes("%")) return raw;
   try {
-    // Node gives raw bytes as latin1.
-    return decodeURIComponent(raw.replace(/[\u0080-\u00ff]/g, (c) => `%${c.charCodeAt(0).toString(16)}`));
+    return decodeURIComponent(raw);
   } catch {
     throw new KeyfoldError("bad-request", `the ${what} in the path is not percent-encoded UTF-8: ${JSON.stringify(raw.slice(0, 100))}`);
   }

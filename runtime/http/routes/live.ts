@@ -21,5 +21,9 @@ function open(c: HttpContext, host: HostApi, clients: LiveClients, fn: string, k
   parseQuery(queryOf(c), []);
   // Nobody would ever read, nor cancel, the stream of a HEAD.
   if (c.req.method === "HEAD") return new Response(null, { headers: LIVE_HEADERS });
-  return clients.open((listener) => host.live(fn, key, listener));
+  const outgoing = c.env?.outgoing;
+  return clients.open(
+    (listener) => host.live(fn, key, listener),
+    () => outgoing?.destroy(),
+  );
 }
