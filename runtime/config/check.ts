@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { closest, distance } from "fastest-levenshtein";
 import { z } from "zod";
 import { KeyfoldError } from "../errors.ts";
@@ -108,7 +109,7 @@ function unknownKey(schema: z.ZodType, path: Path, key: string, value: unknown, 
     nearest(key, siblings) ?? (elsewhere === undefined ? undefined : `${elsewhere}.${key}`) ?? (key in layerSchema.shape ? key : undefined);
   const hint = near === undefined ? `the keys here are ${siblings.join(", ")}` : `did you mean ${JSON.stringify(near)}?`;
   return {
-    key: label([...path, key]),
+    key: label([...path, key]) || show(key),
     value,
     message: `unknown key (value ${show(value)}); ${hint}`,
     ...(near === undefined ? {} : { nearest: near }),
@@ -151,6 +152,6 @@ function show(value: unknown): string {
   } catch {
     text = undefined;
   }
-  text ??= String(value);
+  text ??= inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY });
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -1,8 +1,10 @@
-import { CLIENT_OPTIONS, hostClient } from "../client/client-options.ts";
-import type { HostClient } from "../client/host-client.ts";
-import { type Command, type CommandContext, switchOption, textOption } from "../command.ts";
+import { KeyfoldError } from "../../errors.ts";
+import type { Position } from "../../host/api.ts";
+import type { Client, Range } from "../../http/client.ts";
+import { type Command, type CommandContext, type OptionValues, switchOption, textOption } from "../command.ts";
+import { CLIENT_OPTIONS, hostClient } from "../host-client.ts";
 import type { Output } from "../output.ts";
-import { usageError, wholeOption } from "../usage.ts";
+import { dashed, usageError, wholeOption } from "../usage.ts";
 
 const DEFAULT_LIMIT = 100;
 /** Largest page asked of the host at once. */
@@ -32,70 +34,72 @@ export const get: Command = {
     ["keyfold get cart --count", "how many keys there are"],
   ],
   async run(context) {
-    const { args, output } = context;
+    const { args, options, output } = context;
     const client = hostClient(context);
-    const path = `v1/functions/${encodeURIComponent(args["function"] ?? "")}/keys`;
-    if (args["key"] !== undefined) return one(client, path, args["key"], context);
-    const { options } = context;
-    for (const name of ["atLeast", "asOf"])
-      if (options[name] !== undefined) throw usageError(`--${name === "asOf" ? "as-of" : "at-least"} needs a key`);
-    const range = query({ prefix: textOption(options, "prefix"), from: textOption(options, "from"), to: textOption(options, "to") });
-    if (switchOption(options, "count")) {
-      const { count } = await client.get<{ count: number }>("public", `${path}?count${range === "" ? "" : `&${range}`}`);
-      if (output.json) output.document({ count });
-      else output.text(String(count));
+    const fn = args["function"] ?? "";
+    if (args["key"] !== undefined) {
+      refuse(options, ["prefix", "count", "limit"], "lists keys; leave the key out");
+      await one(client, fn, args["key"], context);
       return undefined;
     }
-    return many(client, path, range, wholeOption(options, "limit") ?? DEFAULT_LIMIT, output);
+    refuse(options, ["atLeast", "asOf"], "needs a key");
+    const range = { ...text(options, "prefix"), ...text(options, "from"), ...text(options, "to") };
+    if (switchOption(options, "count")) {
+      const count = await client.count(fn, range);
+      if (output.json) output.document({ count });
+      else output.text(String(count));
+    } else await many(client, fn, range, wholeOption(options, "limit") ?? DEFAULT_LIMIT, output);
+    return undefined;
   },
 };
 
-interface Item {
-  readonly key: string;
-  readonly value: unknown;
-  readonly timestamp: number;
-}
-
-async function one(client: HostClient, path: string, key: string, { options, output }: CommandContext): Promise<undefined> {
-  for (const name of ["prefix", "count", "limit"])
-    if (options[name] !== undefined) throw usageError(`--${name} lists keys; leave the key out`);
-  const asked = query({
-    "at-least": textOption(options, "atLeast"),
-    "as-of": textOption(options, "asOf"),
-    from: textOption(options, "from"),
-    to: textOption(options, "to"),
-  });
-  const answer = await client.get<{ value?: unknown; windows?: readonly unknown[] }>(
-    "public",
-    `${path}/${encodeURIComponent(key)}${asked === "" ? "" : `?${asked}`}`,
-  );
-  if (output.json) output.document(answer);
-  else if (answer.windows !== undefined) for (const window of answer.windows) output.text(JSON.stringify(window));
+async function one(client: Client, fn: string, key: string, { options, output }: CommandContext): Promise<void> {
+  if (options["from"] !== undefined || options["to"] !== undefined) {
+    const answer = await client.windows(fn, key, wholeOption(options, "from") ?? 0, wholeOption(options, "to") ?? Number.MAX_SAFE_INTEGER);
+    if (output.json) output.document(answer);
+    else for (const window of answer.windows) output.text(JSON.stringify(window));
+    return;
+  }
+  const atLeast = position(textOption(options, "atLeast"));
+  const asOf = wholeOption(options, "asOf");
+  const answer = await client.get(fn, key, { ...(atLeast === undefined ? {} : { atLeast }), ...(asOf === undefined ? {} : { asOf }) });
+  if (answer === undefined) throw new KeyfoldError("not-found", `function ${fn} has no state for the key ${JSON.stringify(key)}`);
+  if (output.json || "windows" in answer) output.document(answer);
   else output.text(JSON.stringify(answer.value, null, 2));
-  return undefined;
 }
 
-async function many(client: HostClient, path: string, range: string, limit: number, output: Output): Promise<undefined> {
+async function many(client: Client, fn: string, range: Range, limit: number, output: Output): Promise<void> {
   let left = limit === 0 ? Number.POSITIVE_INFINITY : limit;
   let cursor: string | null = null;
   do {
-    const page: string = [range, query({ limit: String(Math.min(left, PAGE)), cursor: cursor ?? undefined })]
-      .filter((part) => part !== "")
-      .join("&");
-    const answer: { items: readonly Item[]; cursor: string | null } = await client.get("public", `${path}?${page}`);
-    for (const item of answer.items) {
+    const page: Awaited<ReturnType<Client["page"]>> = await client.page(fn, {
+      ...range,
+      limit: Math.min(left, PAGE),
+      ...(cursor === null ? {} : { cursor }),
+    });
+    for (const item of page.items) {
       if (output.json) output.document(item);
       else output.text(`${item.key}\t${JSON.stringify(item.value)}`);
     }
-    left -= answer.items.length;
-    cursor = answer.cursor;
+    left -= page.items.length;
+    cursor = page.cursor;
   } while (cursor !== null && left > 0);
   if (cursor !== null && !output.json) output.note(output.style(`there are more; --limit ${limit * 10}, or --limit 0 for all`, "dim"));
-  return undefined;
 }
 
-function query(parameters: Readonly<Record<string, string | undefined>>): string {
-  return Object.entries(parameters)
-    .flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`]))
-    .join("&");
+function text<K extends "prefix" | "from" | "to">(options: OptionValues, name: K): Partial<Record<K, string>> {
+  const value = textOption(options, name);
+  return value === undefined ? {} : ({ [name]: value } as Record<K, string>);
+}
+
+function position(text: string | undefined): Position | undefined {
+  if (text === undefined) return undefined;
+  const [, partition, offset] = /^(\d+):(\d+)$/.exec(text) ?? [];
+  if (partition === undefined || offset === undefined)
+    throw usageError(`--at-least takes <partition>:<offset>, as in an append's answer, not ${JSON.stringify(text)}`);
+  return { partition: Number(partition), offset: Number(offset) };
+}
+
+function refuse(options: OptionValues, names: readonly string[], why: string): void {
+  for (const name of names) if (options[name] !== undefined) throw usageError(`--${dashed(name)} ${why}`);
 }

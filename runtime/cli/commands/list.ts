@@ -1,6 +1,5 @@
-import type { FunctionInfo } from "../../host/api.ts";
-import { CLIENT_OPTIONS, hostClient } from "../client/client-options.ts";
 import type { Command } from "../command.ts";
+import { CLIENT_OPTIONS, hostClient } from "../host-client.ts";
 
 export const list: Command = {
   name: "list",
@@ -9,7 +8,7 @@ export const list: Command = {
   json: "{ functions: [...] } as in `GET /v1/functions`",
   async run(context) {
     const { output } = context;
-    const answer = await hostClient(context).get<{ functions: readonly FunctionInfo[] }>("public", "v1/functions");
+    const answer = { functions: await hostClient(context).functions() };
     if (output.json) output.document(answer);
     else {
       output.table(

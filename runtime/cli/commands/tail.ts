@@ -1,10 +1,10 @@
 import { nearest } from "../../config/check.ts";
 import { KeyfoldError } from "../../errors.ts";
-import type { FunctionInfo, TailRecord, TopicInfo } from "../../host/api.ts";
-import { CLIENT_OPTIONS, hostClient } from "../client/client-options.ts";
-import type { HostClient } from "../client/host-client.ts";
+import type { TopicInfo } from "../../host/api.ts";
+import type { Client } from "../../http/client.ts";
 import { type Command, type CommandContext, textOption } from "../command.ts";
 import { instant } from "../format.ts";
+import { brokenStream, CLIENT_OPTIONS, hostClient } from "../host-client.ts";
 import { wholeOption } from "../usage.ts";
 
 export const tail: Command = {
@@ -38,25 +38,22 @@ export const tail: Command = {
 };
 
 /** Asks for the records and prints those wanted, until there are no more or nobody wants them. */
-async function printRecords(client: HostClient, topic: TopicInfo, { options, output, signals }: CommandContext): Promise<void> {
+async function printRecords(client: Client, topic: TopicInfo, { options, output, signals }: CommandContext): Promise<void> {
   const follow = options["follow"] !== false;
   const key = textOption(options, "key");
   const partition = wholeOption(options, "partition");
   const abort = new AbortController();
   let left = wholeOption(options, "limit", 1) ?? Number.POSITIVE_INFINITY;
   const from = textOption(options, "from") ?? (follow ? "latest" : "earliest");
-  const query = [
-    `from=${encodeURIComponent(from)}`,
-    ...(partition === undefined ? [] : [`partition=${partition}`]),
-    ...(follow ? ["wait=forever"] : []),
-  ].join("&");
   const undo = signals.onStop(() => abort.abort());
   try {
-    for await (const record of client.lines<TailRecord>(
-      "internal",
-      `v1/topics/${encodeURIComponent(topic.name)}/records?${query}`,
-      abort.signal,
-    )) {
+    const asked = {
+      from,
+      signal: abort.signal,
+      ...(partition === undefined ? {} : { partition }),
+      ...(follow ? { wait: "forever" as const } : {}),
+    };
+    for await (const record of client.tail(topic.name, asked)) {
       if (key !== undefined && record.key !== key) continue;
       if (output.json) output.document(record);
       else
@@ -68,7 +65,7 @@ async function printRecords(client: HostClient, topic: TopicInfo, { options, out
       if (--left <= 0) break;
     }
   } catch (thrown) {
-    if (!abort.signal.aborted) throw thrown;
+    if (!abort.signal.aborted) throw brokenStream(thrown);
   } finally {
     abort.abort();
     undo();
@@ -76,11 +73,11 @@ async function printRecords(client: HostClient, topic: TopicInfo, { options, out
 }
 
 /** A topic of that name, else the changelog of a function of that name. */
-async function resolveTopic(client: HostClient, name: string): Promise<TopicInfo> {
-  const { topics } = await client.get<{ topics: readonly TopicInfo[] }>("internal", "v1/topics");
+async function resolveTopic(client: Client, name: string): Promise<TopicInfo> {
+  const topics = await client.topics();
   const topic = topics.find((candidate) => candidate.name === name);
   if (topic !== undefined) return topic;
-  const { functions } = await client.get<{ functions: readonly FunctionInfo[] }>("public", "v1/functions");
+  const functions = await client.functions();
   const fn = functions.find((candidate) => candidate.name === name);
   // `<application>-<function>-<store>-changelog`: of two functions whose names end alike, the shorter topic is the one asked for.
   const [changelog] = topics

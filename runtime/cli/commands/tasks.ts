@@ -1,6 +1,6 @@
 import type { TaskInfo } from "../../host/api.ts";
-import { CLIENT_OPTIONS, hostClient } from "../client/client-options.ts";
 import { type Command, textOption } from "../command.ts";
+import { CLIENT_OPTIONS, hostClient } from "../host-client.ts";
 
 export const tasks: Command = {
   name: "tasks",
@@ -10,8 +10,8 @@ export const tasks: Command = {
   async run(context) {
     const { output, options } = context;
     const only = textOption(options, "function");
-    const answer = await hostClient(context).get<{ tasks: readonly TaskInfo[] }>("internal", "v1/tasks");
-    const shown = answer.tasks.filter((task) => only === undefined || task.function === only);
+    const found = await hostClient(context).tasks();
+    const shown = found.filter((task) => only === undefined || task.function === only);
     if (output.json) output.document({ tasks: shown });
     else {
       output.table(

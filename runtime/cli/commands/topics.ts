@@ -1,6 +1,5 @@
-import type { TopicInfo } from "../../host/api.ts";
-import { CLIENT_OPTIONS, hostClient } from "../client/client-options.ts";
 import { type Command, switchOption } from "../command.ts";
+import { CLIENT_OPTIONS, hostClient } from "../host-client.ts";
 
 export const topics: Command = {
   name: "topics",
@@ -9,8 +8,8 @@ export const topics: Command = {
   json: "{ topics: [...] } as in `GET /v1/topics` of the internal listener, internal ones with --all",
   async run(context) {
     const { output, options } = context;
-    const answer = await hostClient(context).get<{ topics: readonly TopicInfo[] }>("internal", "v1/topics");
-    const shown = answer.topics.filter((topic) => switchOption(options, "all") || !topic.internal);
+    const found = await hostClient(context).topics();
+    const shown = found.filter((topic) => switchOption(options, "all") || !topic.internal);
     if (output.json) output.document({ topics: shown });
     else {
       output.table(

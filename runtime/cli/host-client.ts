@@ -1,0 +1,70 @@
+import { KeyfoldError } from "../errors.ts";
+import { Client } from "../http/client.ts";
+import { type CommandContext, type Option, textOption } from "./command.ts";
+import { usageError } from "./usage.ts";
+
+/** Options of every command that asks a running host. */
+export const CLIENT_OPTIONS: readonly Option[] = [
+  { flags: "--url <url>", summary: "public listener of the host", default: "http://127.0.0.1:8787" },
+  { flags: "--internal-url <url>", summary: "internal listener of the host", default: "http://127.0.0.1:8788" },
+];
+
+/** The client of the host the command was pointed at. It says so plainly (`host-unreachable`) when none answers there. */
+export function hostClient({ options, environment }: CommandContext): Client {
+  const url = checked(textOption(options, "url") ?? environment["KEYFOLD_URL"] ?? "http://127.0.0.1:8787", "--url");
+  const internalUrl = checked(
+    textOption(options, "internalUrl") ?? environment["KEYFOLD_INTERNAL_URL"] ?? "http://127.0.0.1:8788",
+    "--internal-url",
+  );
+  const token = environment["KEYFOLD_TOKEN"];
+  return new Client({ url, internalUrl, fetch: (input, init) => reach(input, init, internalUrl), ...(token ? { token } : {}) });
+}
+
+/** What a stream's end without a word means. */
+export function brokenStream(cause: unknown): KeyfoldError {
+  if (cause instanceof KeyfoldError) return cause;
+  return new KeyfoldError("host-unreachable", "the host ended the stream: it has stopped, or the connection broke", {
+    cause,
+    remedy: "retry",
+  });
+}
+
+async function reach(input: Parameters<typeof fetch>[0], init: RequestInit | undefined, internalUrl: string): Promise<Response> {
+  const { origin } = new URL(input instanceof Request ? input.url : input);
+  let response: Response;
+  try {
+    response = await fetch(input, init);
+  } catch (cause) {
+    if (init?.signal?.aborted) throw cause;
+    throw unreachable(
+      origin,
+      origin === new URL(internalUrl).origin ? "--internal-url (or KEYFOLD_INTERNAL_URL)" : "--url (or KEYFOLD_URL)",
+      cause,
+    );
+  }
+  const type = response.headers.get("content-type") ?? "";
+  if (/json|ndjson|event-stream/.test(type)) return response;
+  await response.body?.cancel();
+  throw new KeyfoldError(
+    "host-unreachable",
+    `what answers at ${origin} is not a keyfold host (status ${response.status}, ${type || "no content type"})`,
+    {
+      details: { url: origin },
+    },
+  );
+}
+
+function unreachable(origin: string, option: string, cause: unknown): KeyfoldError {
+  const inner = cause instanceof Error && cause.cause instanceof Error ? (cause.cause as NodeJS.ErrnoException) : undefined;
+  const reason = inner === undefined ? "" : ` (${inner.message || inner.code})`;
+  return new KeyfoldError(
+    "host-unreachable",
+    `no host answers at ${origin}${reason}\nStart one with \`keyfold dev\` or \`keyfold start\`, or say where it is with ${option}.`,
+    { cause, remedy: "retry", details: { url: origin } },
+  );
+}
+
+function checked(url: string, option: string): string {
+  if (/^https?:\/\/./.test(url) && URL.canParse(url)) return url;
+  throw usageError(`${option}: ${JSON.stringify(url)} is not a URL such as "http://127.0.0.1:8787"`);
+}
