@@ -220,7 +220,7 @@ export class Cluster {
 }
 
 function parseAddress(text: string): Address {
-  const match = /^\[?([^\]]+?)\]?:(\d{1,5})$/.exec(text.trim());
+  const match = /^\[?([^\]\s/]+?)\]?:(\d{1,5})$/.exec(text.trim());
   if (match?.[1] === undefined) throw new KeyfoldError("config-invalid", `log.brokers: "${text}" is not host:port.`, { details: { value: text } });
   return { host: match[1], port: Number(match[2]) };
 }

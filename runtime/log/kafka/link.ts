@@ -19,6 +19,9 @@ export interface LinkOptions {
 /** SaslHandshake and SaslAuthenticate in versions that kafkajs and every broker since 1.0 know. */
 const SASL_VERSIONS = { 17: { minVersion: 0, maxVersion: 1 }, 36: { minVersion: 0, maxVersion: 1 } };
 
+/** Certificates that are not accepted, and a port that does not speak TLS: trying again changes nothing. */
+const TLS_CODES = /CERT|UNABLE_TO_|^EPROTO$|^ERR_SSL_/;
+
 /**
  * One connection to one broker: kafkajs does socket, TLS, SASL, framing and matching of answers; requests and answers are ours.
  * It connects when first used, and again after it broke. A broker answers the requests of one connection one after another, so
@@ -130,6 +133,9 @@ export class Link {
     const where = `${this.#host}:${this.#port}`;
     if (name === "KafkaJSSASLAuthenticationError" || /SASL/.test(message)) {
       return new KeyfoldError("unauthorized", `Kafka at ${where} refused the login: ${message}. Check log.sasl in the config.`, { cause: thrown, details: { broker: where } });
+    }
+    if (thrown instanceof Error && "code" in thrown && TLS_CODES.test(String(thrown.code))) {
+      return new KeyfoldError("log-unavailable", `TLS with Kafka at ${where} failed: ${message}. Check log.ssl in the config, \`ca\` above all.`, { cause: thrown, details: { broker: where } });
     }
     return new LinkError(`${what} to ${where}: ${message}`, thrown);
   }

@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { KeyfoldError } from "../../../runtime/errors.ts";
+import { describeKafka } from "../../fixtures/kafka-broker.ts";
+import type { Fault } from "../../fixtures/kafka/fault-proxy.ts";
+import { outBatch, readAll } from "../helpers.ts";
+import { type KafkaLog, newGroup, newTopic, openLog } from "./helpers.ts";
+
+type Api = "EndTxn" | "Produce" | "TxnOffsetCommit" | "Fetch";
+
+/** An error code for each request that its sender has to live with: not leader, not coordinator, still loading, timed out. */
+const FAULTS: readonly [Api, Fault][] = (["EndTxn", "Produce", "TxnOffsetCommit", "Fetch"] as const).flatMap((api) => [
+  ...(api === "Produce" || api === "Fetch" ? [6, 7] : [14, 16]).map((errorCode): [Api, Fault] => [api, { kind: "error", errorCode }]),
+  [api, { kind: "delay", ms: 150 }] as [Api, Fault],
+  [api, { kind: "lose-request" }] as [Api, Fault],
+  [api, { kind: "lose-answer" }] as [Api, Fault],
+]);
+
+/**
+ * What a task does, in small: takes the input from the committed offset on, writes what it makes of it, commits; after a failure it
+ * begins again at the commit.
+ */
+async function copy(log: KafkaLog, { input, output, group, atomic, records }: { input: string; output: string; group: string; atomic: boolean; records: number }): Promise<number> {
+  let failures = 0;
+  for (;;) {
+    try {
+      const [commit] = await log.committed(group, [{ topic: input, partition: 0 }]);
+      for (let position = commit?.offset ?? 0; position < records; ) {
+        const rows = (await readAll(log, input, 0, position)).slice(0, 10);
+        const last = rows.at(-1);
+        if (last === undefined) continue;
+        const batches = [0, 1].map((partition) => outBatch(output, partition, rows.map(({ key, value }) => [key, value] as const), 200));
+        await log.commit({ group, producer: `${group}-0_0`, atomic, offsets: [{ topic: input, partition: 0, offset: last.offset + 1 }], batches });
+        position = last.offset + 1;
+      }
+      return failures;
+    } catch (thrown) {
+      if (!(thrown instanceof KeyfoldError) || thrown.remedy !== "retry" || ++failures > 10) throw thrown;
+    }
+  }
+}
+
+describeKafka("kafka: faults on the wire", { listener: "proxied" }, (broker) => {
+  for (const [api, fault] of FAULTS) {
+    const name = fault.kind === "error" ? `error ${fault.errorCode}` : fault.kind;
+    test(`${name} at ${api}: nothing is lost, nothing doubled`, async (t) => {
+      const { proxy } = broker();
+      const log = await openLog(t, proxy.brokers);
+      const [input, output] = [await newTopic(log), await newTopic(log, 2)];
+      const pairs = Array.from({ length: 40 }, (_, i) => [`k${i % 7}`, `${i}`] as const);
+      await log.append([outBatch(input, 0, pairs)]);
+      proxy.inject(api, fault, 2);
+      await copy(log, { input, output, group: newGroup(), atomic: true, records: pairs.length });
+      assert.deepEqual(proxy.fired, [`${api}:${fault.kind}`, `${api}:${fault.kind}`], "the faults have happened");
+      proxy.reset();
+      for (const partition of [0, 1]) assert.deepEqual((await readAll(log, output, partition)).map(({ value }) => value), pairs.map(([, value]) => value));
+    });
+  }
+
+  test("appends outside transactions: a lost answer doubles nothing, order stays", async (t) => {
+    const { proxy } = broker();
+    const log = await openLog(t, proxy.brokers);
+    const topic = await newTopic(log);
+    for (const kind of ["lose-answer", "lose-request", "lose-answer"] as const) proxy.inject("Produce", { kind });
+    await Promise.all(Array.from({ length: 30 }, (_, i) => log.append([outBatch(topic, 0, [["k", `${i}`]])])));
+    assert.equal(proxy.fired.length, 3);
+    proxy.reset();
+    assert.deepEqual((await readAll(log, topic, 0)).map(({ value }) => value), Array.from({ length: 30 }, (_, i) => `${i}`));
+  });
+
+  test("a broker killed and started again in the middle of everything", async (t) => {
+    const log = await openLog(t, broker().brokers, { unavailableAfterMs: 60_000 });
+    const [input, output, other] = [await newTopic(log), await newTopic(log, 2), await newTopic(log)];
+    const pairs = Array.from({ length: 400 }, (_, i) => [`k${i % 7}`, `${i}`] as const);
+    await log.append([outBatch(input, 0, pairs)]);
+    const waiting = log.fetch({ topic: other, partition: 0, position: 0, maxBytes: 1000, maxWaitMs: 60_000 });
+    const copied = copy(log, { input, output, group: newGroup(), atomic: true, records: pairs.length });
+    const appended = (async () => {
+      for (let i = 0; i < 60; i++) await log.append([outBatch(other, 0, [["k", `${i}`]])]);
+    })();
+    await waiting;
+    await broker().kill();
+    await broker().start();
+    await Promise.all([copied, appended]);
+    for (const partition of [0, 1]) assert.deepEqual((await readAll(log, output, partition)).map(({ value }) => value), pairs.map(([, value]) => value));
+    assert.deepEqual((await readAll(log, other, 0)).map(({ value }) => value), Array.from({ length: 60 }, (_, i) => `${i}`));
+  });
+
+  test("a broker that stays away is said to be away, in plain words, and closing does not wait for it", async (t) => {
+    const log = await openLog(t, broker().brokers, { unavailableAfterMs: 1500 });
+    const topic = await newTopic(log);
+    await broker().kill();
+    const away = (thrown: unknown): boolean => {
+      assert.ok(thrown instanceof KeyfoldError);
+      assert.deepEqual([thrown.code, thrown.remedy], ["log-unavailable", "retry"], thrown.stack);
+      assert.match(thrown.message, /127\.0\.0\.1/);
+      return true;
+    };
+    await Promise.all([
+      assert.rejects(log.fetch({ topic, partition: 0, position: 0, maxBytes: 1000, maxWaitMs: 0 }), away),
+      assert.rejects(log.append([outBatch(topic, 0, [["k", "v"]])]), away),
+      assert.rejects(log.offsets([{ topic, partition: 0 }]), away),
+    ]);
+    const forever = log.commit({ group: "g", producer: "p", atomic: true, batches: [outBatch(topic, 0, [["k", "v"]])], offsets: [] });
+    const ended = assert.rejects(forever, (thrown) => thrown instanceof KeyfoldError && (thrown.code === "log-closed" || thrown.code === "log-unavailable"));
+    await log.close();
+    await ended;
+    await broker().start();
+  });
+});
