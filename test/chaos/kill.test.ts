@@ -3,7 +3,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { createProject } from "../fixtures/project.ts";
+import { createProject } from "../fixtures/engine.ts";
 import { printedSeed, Random } from "../fixtures/random.ts";
 import { until } from "../fixtures/until.ts";
 import { type Damage, damage } from "./damage.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { openEmbeddedLog } from "../../runtime/log/embedded/log.ts";
 import type { Log } from "../../runtime/log/log.ts";
-import { readTopic } from "../fixtures/project.ts";
+import { readTopic } from "../fixtures/engine.ts";
 import type { Load } from "./load.ts";
 
 export interface Chain {

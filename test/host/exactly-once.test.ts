@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { Position } from "../../runtime/host/api.ts";
-import { createProject, type RunningEngine, readTopic, startEngine } from "../fixtures/project.ts";
+import { createProject, type RunningEngine, readTopic, startEngine } from "../fixtures/engine.ts";
 
 /** A hash chain per key: one number that catches loss, doubling, reordering and stale state. */
 const CHAIN = `
