@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync } from "node:fs";
 import { join } from "node:path";
-import { describe, type TestContext, test } from "node:test";
+import { describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { type BuildFailure, type BuildResult, build, isStale } from "../../runtime/bundle/build.ts";
 import { readManifests } from "../../runtime/bundle/build-dir.ts";
@@ -14,8 +14,8 @@ const COUNTER = `import { defineFunction } from "keyfold";
 export default defineFunction<{ by: number }, number>({ source: "counts", sink: "totals", reduce: (n = 0, { by }) => n + by });
 `;
 
-async function built(t: TestContext, files: Readonly<Record<string, string>>): Promise<{ config: ResolvedConfig; result: BuildResult }> {
-  const config = await loadConfig({ cwd: project(t, files), environment: {} });
+async function built(files: Readonly<Record<string, string>>): Promise<{ config: ResolvedConfig; result: BuildResult }> {
+  const config = await loadConfig({ cwd: project(files), environment: {} });
   return { config, result: await build(config) };
 }
 
@@ -29,8 +29,8 @@ function only(result: BuildResult): BuildFailure {
 }
 
 describe("what a build makes", () => {
-  test("bundle, map and manifest of each function; tests, helpers and other files are left out", async (t) => {
-    const { config, result } = await built(t, {
+  test("bundle, map and manifest of each function; tests, helpers and other files are left out", async () => {
+    const { config, result } = await built({
       "functions/counter.ts": COUNTER,
       "functions/plain.mjs": "export default (n = 0) => n + 1;",
       "functions/nested/index.ts": 'import { reduce } from "./reduce.ts"; export default reduce;',
@@ -72,9 +72,9 @@ describe("what a build makes", () => {
     assert.equal(module.default.reduce(undefined, { by: 3 }), 3);
   });
 
-  test("the same source gives the same bytes, wherever it lies; nothing absolute is in them", async (t) => {
+  test("the same source gives the same bytes, wherever it lies; nothing absolute is in them", async () => {
     const files = { "functions/counter.ts": COUNTER, "functions/lib/index.ts": 'import c from "../counter.ts"; export default c;' };
-    const [a, b] = [await built(t, files), await built(t, files)];
+    const [a, b] = [await built(files), await built(files)];
     for (const name of ["counter", "lib"]) {
       for (const file of ["bundle.mjs", "bundle.mjs.map", "manifest.json"]) {
         const text = readFileSync(join(a.config.buildDir, name, file), "utf8");
@@ -84,8 +84,8 @@ describe("what a build makes", () => {
     }
   });
 
-  test("npm dependencies are bundled, CommonJS ones that require Node's modules too", async (t) => {
-    const { config, result } = await built(t, {
+  test("npm dependencies are bundled, CommonJS ones that require Node's modules too", async () => {
+    const { config, result } = await built({
       "node_modules/dep/package.json": '{ "name": "dep", "main": "main.js" }',
       "node_modules/dep/main.js":
         'const Events = require("events"); const { inspect } = require("node:util"); exports.word = inspect(typeof Events);',
@@ -98,13 +98,13 @@ describe("what a build makes", () => {
     assert.equal(module.default(), "'function'function");
   });
 
-  test("a function that uses none of keyfold's codecs carries none", async (t) => {
-    const { config } = await built(t, { "functions/counter.ts": COUNTER });
+  test("a function that uses none of keyfold's codecs carries none", async () => {
+    const { config } = await built({ "functions/counter.ts": COUNTER });
     assert.doesNotMatch(readFileSync(join(config.buildDir, "counter/bundle.mjs"), "utf8"), /Packr|msgpack/);
   });
 
-  test("routes and settings of the file are in the manifest", async (t) => {
-    const { result } = await built(t, {
+  test("routes and settings of the file are in the manifest", async () => {
+    const { result } = await built({
       "functions/f.ts": `import { defineFunction } from "keyfold";
 export const routes = { fetch: () => new Response("hi") };
 export default defineFunction({ source: "s", onError: "fail", retries: 2, schemaVersion: 3, migrate: { 1: (s) => s, 2: (s) => s }, reduce: (n = 0) => n + 1 });`,
@@ -118,8 +118,8 @@ export default defineFunction({ source: "s", onError: "fail", retries: 2, schema
 });
 
 describe("imports a function may not have", () => {
-  test("module, place and reason; the chain through helpers and packages", async (t) => {
-    const { result } = await built(t, {
+  test("module, place and reason; the chain through helpers and packages", async () => {
+    const { result } = await built({
       "node_modules/logger/package.json": '{ "name": "logger", "main": "main.js" }',
       "node_modules/logger/main.js": '"use strict";\nvar os = require("os");\nmodule.exports = () => os.hostname();\n',
       "functions/_log.ts": 'export { default as log } from "logger";',
@@ -163,15 +163,15 @@ describe("imports a function may not have", () => {
     "keyfold/testing",
     "keyfold/config",
   ]) {
-    test(`${specifier} is refused`, async (t) => {
-      const { result } = await built(t, {
+    test(`${specifier} is refused`, async () => {
+      const { result } = await built({
         "functions/f.ts": `import * as m from "${specifier}";\nexport default () => Object.keys(m).length;\n`,
       });
       assert.equal(only(result).error.code, "forbidden-import");
     });
   }
 
-  test("a type is no import; what computes is allowed", async (t) => {
+  test("a type is no import; what computes is allowed", async () => {
     const modules = [
       "assert/strict",
       "async_hooks",
@@ -189,7 +189,7 @@ describe("imports a function may not have", () => {
       "util/types",
       "zlib",
     ];
-    const { result } = await built(t, {
+    const { result } = await built({
       "functions/f.ts": `import type { Stats } from "node:fs";\n${modules.map((m, i) => `import * as m${i} from "${m}";`).join("\n")}\nexport default (s: Stats | number = 0) => [${modules.map((_, i) => `m${i}`)}].length;`,
       "wrangler-like.config.ts": 'export default { functions: { f: { source: "a" } } };',
     });
@@ -201,8 +201,8 @@ describe("imports a function may not have", () => {
 });
 
 describe("what is wrong in a user's file", () => {
-  test("a syntax error: file, line, column, caret", async (t) => {
-    const { result } = await built(t, {
+  test("a syntax error: file, line, column, caret", async () => {
+    const { result } = await built({
       "functions/f.ts": "const größe = 1;\nexport default (n) => {\n\treturn größe +;\n};\n",
       "functions/ok.ts": COUNTER,
     });
@@ -212,13 +212,13 @@ describe("what is wrong in a user's file", () => {
     assert.equal(result.functions.length, 1);
   });
 
-  test("a missing import", async (t) => {
-    const { result } = await built(t, { "functions/f.ts": 'import x from "./nowhere.ts";\nexport default x;' });
+  test("a missing import", async () => {
+    const { result } = await built({ "functions/f.ts": 'import x from "./nowhere.ts";\nexport default x;' });
     assert.match(only(result).error.message, /Could not resolve "\.\/nowhere\.ts"\n {2}functions\/f\.ts:1:15/);
   });
 
-  test("a throw at the top of the module points at the source", async (t) => {
-    const { result } = await built(t, {
+  test("a throw at the top of the module points at the source", async () => {
+    const { result } = await built({
       "functions/f.ts": 'interface X { a: string }\nfunction fail(): X {\n  throw new TypeError("no luck");\n}\nexport default fail();',
     });
     const { error } = only(result);
@@ -226,8 +226,8 @@ describe("what is wrong in a user's file", () => {
     assert.match(error.message, /cannot be read: no luck\n {2}functions\/f\.ts:3:9\n {4}3 \| {3}throw new TypeError/);
   });
 
-  test("no definition, or one that makes no sense", async (t) => {
-    const { result } = await built(t, {
+  test("no definition, or one that makes no sense", async () => {
+    const { result } = await built({
       "functions/empty.ts": "",
       "functions/number.ts": "export default 3;",
       "functions/sourceless.ts": "export default (n = 0) => n + 1;",
@@ -245,19 +245,19 @@ describe("what is wrong in a user's file", () => {
     );
   });
 
-  test("one that ends its thread takes nothing else along", async (t) => {
-    const { result } = await built(t, { "functions/a.ts": "process.exit(7);", "functions/b.ts": COUNTER });
+  test("one that ends its thread takes nothing else along", async () => {
+    const { result } = await built({ "functions/a.ts": "process.exit(7);", "functions/b.ts": COUNTER });
     assert.match(only(result).error.message, /function "a" ended the thread that read it \(exit code 7\)/);
     assert.equal(result.functions.length, 1);
   });
 
-  test("what a function prints while it is read does not reach stdout", async (t) => {
-    const { result } = await built(t, { "functions/a.ts": `console.log("hello");\n${COUNTER}` });
+  test("what a function prints while it is read does not reach stdout", async () => {
+    const { result } = await built({ "functions/a.ts": `console.log("hello");\n${COUNTER}` });
     assert.equal(result.functions.length, 1);
   });
 
-  test("names", async (t) => {
-    const { result } = await built(t, {
+  test("names", async () => {
+    const { result } = await built({
       "functions/Cart.ts": COUNTER,
       "functions/a b.ts": COUNTER,
       "functions/twice.ts": COUNTER,
@@ -274,18 +274,18 @@ describe("what is wrong in a user's file", () => {
     assert.match(messages[2] ?? "", /functions\/twice\.mjs: there is another function "twice", functions\/twice\.ts/);
   });
 
-  test("no functions directory; settings for a function that is not there; an unknown one asked for", async (t) => {
-    const empty = await loadConfig({ cwd: project(t, {}), environment: {} });
+  test("no functions directory; settings for a function that is not there; an unknown one asked for", async () => {
+    const empty = await loadConfig({ cwd: project({}), environment: {} });
     await assert.rejects(build(empty), /there is no directory functions with functions in .*; run `keyfold init`/);
     const typo = await loadConfig({
-      cwd: project(t, {
+      cwd: project({
         "functions/cart.ts": COUNTER,
         "wrangler-like.config.ts": "export default { functions: { crat: { retries: 1 } } };",
       }),
       environment: {},
     });
     await assert.rejects(build(typo), /functions\.crat: there is no such function; did you mean "cart"\?/);
-    const fine = await loadConfig({ cwd: project(t, { "functions/cart.ts": COUNTER }), environment: {} });
+    const fine = await loadConfig({ cwd: project({ "functions/cart.ts": COUNTER }), environment: {} });
     await assert.rejects(
       build(fine, { only: ["crat"] }),
       (error) => error instanceof KeyfoldError && error.code === "function-unknown" && /did you mean "cart"/.test(error.message),
@@ -294,8 +294,8 @@ describe("what is wrong in a user's file", () => {
 });
 
 describe("a build over a build", () => {
-  test("a function that breaks keeps its last good build; nothing is written when nothing changed", async (t) => {
-    const { config } = await built(t, { "functions/f.ts": COUNTER });
+  test("a function that breaks keeps its last good build; nothing is written when nothing changed", async () => {
+    const { config } = await built({ "functions/f.ts": COUNTER });
     const before = readFileSync(join(config.buildDir, "f/manifest.json"), "utf8");
     assert.equal((await build(config)).functions[0]?.changed, false);
     write(config.root, { "functions/f.ts": "export default (" });
@@ -303,23 +303,23 @@ describe("a build over a build", () => {
     assert.equal(readFileSync(join(config.buildDir, "f/manifest.json"), "utf8"), before);
   });
 
-  test("a deleted function's build goes, a stranger's directory stays", async (t) => {
-    const { config } = await built(t, { "functions/f.ts": COUNTER, "functions/g.ts": COUNTER });
+  test("a deleted function's build goes, a stranger's directory stays", async () => {
+    const { config } = await built({ "functions/f.ts": COUNTER, "functions/g.ts": COUNTER });
     mkdirSync(join(config.buildDir, "not-ours"));
     rmSync(join(config.root, "functions/g.ts"));
     assert.deepEqual((await build(config)).removed, ["g"]);
     assert.ok(!existsSync(join(config.buildDir, "g")) && existsSync(join(config.buildDir, "not-ours")));
   });
 
-  test("only what was asked for is built, and nothing is removed", async (t) => {
-    const { config } = await built(t, { "functions/f.ts": COUNTER, "functions/g.ts": COUNTER });
+  test("only what was asked for is built, and nothing is removed", async () => {
+    const { config } = await built({ "functions/f.ts": COUNTER, "functions/g.ts": COUNTER });
     rmSync(join(config.root, "functions/g.ts"));
     const result = await build(config, { only: ["f"] });
     assert.deepEqual([result.functions.length, result.removed], [1, []]);
   });
 
-  test("stale: by content of any input, by config, by functions that come and go; not by touching", async (t) => {
-    const { config } = await built(t, {
+  test("stale: by content of any input, by config, by functions that come and go; not by touching", async () => {
+    const { config } = await built({
       "functions/f.ts": 'import { by } from "./_by.ts"; export default (n = 0) => n + by;',
       "functions/_by.ts": "export const by = 1;",
       "wrangler-like.config.ts": 'export default { functions: { f: { source: "a" } } };',

@@ -14,7 +14,7 @@ const counter = (by: number): string => `export default (n: number = 0): number 
 const CONFIG = 'export default { functions: { f: { source: "a" } } };';
 
 async function watched(t: TestContext, files: Readonly<Record<string, string>>) {
-  const config = await loadConfig({ cwd: project(t, files), environment: {} });
+  const config = await loadConfig({ cwd: project(files), environment: {} });
   const emitter = new EventEmitter();
   const events = on(emitter, "event") as AsyncIterableIterator<[WatchEvent]>;
   const watcher: Watcher = await watch(config, (event) => emitter.emit("event", event));
@@ -107,7 +107,7 @@ test("the config file's change is told", async (t) => {
 
 test("a module that never ends is given up, and the next one is read", async (t) => {
   const config = await loadConfig({
-    cwd: project(t, { "functions/spin.ts": "for (;;);", "functions/f.ts": counter(1), "wrangler-like.config.ts": CONFIG }),
+    cwd: project({ "functions/spin.ts": "for (;;);", "functions/f.ts": counter(1), "wrangler-like.config.ts": CONFIG }),
     environment: {},
   });
   const bundler = new Bundler(config, 300);

@@ -24,8 +24,8 @@ async function problems(
 }
 
 describe("finding the config", () => {
-  test("no file: the defaults, and the package's name", async (t) => {
-    const root = project(t, { "package.json": '{ "name": "@shop/Carts" }' });
+  test("no file: the defaults, and the package's name", async () => {
+    const root = project({ "package.json": '{ "name": "@shop/Carts" }' });
     const loaded = await loadConfig({ cwd: root, environment: {} });
     assert.equal(loaded.name, "shop-carts");
     assert.equal(loaded.root, root);
@@ -39,8 +39,8 @@ describe("finding the config", () => {
     assert.equal(loaded.dev, false);
   });
 
-  test("from a directory below, in TypeScript, with imports of its own", async (t) => {
-    const root = project(t, {
+  test("from a directory below, in TypeScript, with imports of its own", async () => {
+    const root = project({
       ...config("{ name, defaultPartitions: parts as number } satisfies object"),
       "parts.ts": 'export const parts: number = 7; export const name = "typed";',
       "functions/a.ts": "",
@@ -58,8 +58,8 @@ describe("finding the config", () => {
     assert.equal(loaded.configFile, file);
   });
 
-  test("a file that is not there, has no default export, does not parse, or throws", async (t) => {
-    const root = project(t, {
+  test("a file that is not there, has no default export, does not parse, or throws", async () => {
+    const root = project({
       "none.ts": "export const x = 1;",
       "syntax.ts": "export default {\n  name: ,\n};",
       "throws.ts": 'throw new Error("boom");',
@@ -78,9 +78,8 @@ describe("finding the config", () => {
 });
 
 describe("what is wrong", () => {
-  test("unknown keys name the nearest valid one, wherever it lives", async (t) => {
+  test("unknown keys name the nearest valid one, wherever it lives", async () => {
     const root = project(
-      t,
       config(
         `{ "commit.intervall.ms": 1, "body.max.bytes": 1, topics: { orders: { partitons: 3 } }, functions: { cart: { onEror: "fail" } }, zzzzzzzzzz: 1 } as object`,
       ),
@@ -100,9 +99,8 @@ describe("what is wrong", () => {
     assert.match(found.message, /commit\.intervall\.ms: unknown key \(value 1\); did you mean "commit\.interval\.ms"\?/);
   });
 
-  test("bad values say what they are and what is allowed; all are listed", async (t) => {
+  test("bad values say what they are and what is allowed; all are listed", async () => {
     const root = project(
-      t,
       config(`{ defaultPartitions: 0, "commit.interval.ms": "5 parsecs", "cache.max.bytes.buffering": -1, "processing.guarantee": "exactly_once", logLevel: 3,
         topics: { "bad topic": { partitions: 1 }, ok: { partitions: "4", "retention.ms": -2 } }, functions: { "Bad Name": {} }, http: [], log: { kind: "redis" },
         env: { prod: { http: { port: 99999 } } } } as object`),
@@ -129,17 +127,17 @@ describe("what is wrong", () => {
     assert.match(found.message, /env\.prod\.http\.port: 99999/);
   });
 
-  test("names of topics and functions", async (t) => {
-    const root = project(t, config(`{ topics: { "bad topic": {} }, env: { p: { functions: { "Bad": {} } } } }`));
+  test("names of topics and functions", async () => {
+    const root = project(config(`{ topics: { "bad topic": {} }, env: { p: { functions: { "Bad": {} } } } }`));
     const keys = (await problems(loadConfig({ cwd: root, environment: {} }))).problems.map(({ key }) => key);
     assert.deepEqual(keys, ["topics.bad topic", "env.p.functions.Bad"]);
   });
 
-  test("what only the whole can show: kafka without brokers, kafka's settings on an embedded log", async (t) => {
-    const kafka = project(t, config(`{ log: { kind: "kafka", sasl: { mechanism: "plain", username: "me" } } }`));
+  test("what only the whole can show: kafka without brokers, kafka's settings on an embedded log", async () => {
+    const kafka = project(config(`{ log: { kind: "kafka", sasl: { mechanism: "plain", username: "me" } } }`));
     const keys = (await problems(loadConfig({ cwd: kafka, environment: {} }))).problems.map(({ key }) => key);
     assert.deepEqual(keys, ["log.brokers", "log.sasl.password"]);
-    const embedded = project(t, config(`{ log: { kind: "embedded", brokers: ["a:1"] } } as object`));
+    const embedded = project(config(`{ log: { kind: "embedded", brokers: ["a:1"] } } as object`));
     assert.match(
       (await problems(loadConfig({ cwd: embedded, environment: {} }))).message,
       /log\.brokers: only a log of kind "kafka" has this/,
@@ -162,9 +160,8 @@ describe("what is wrong", () => {
 });
 
 describe("how values are written", () => {
-  test("durations and sizes as text", async (t) => {
+  test("durations and sizes as text", async () => {
     const root = project(
-      t,
       config(`{ "commit.interval.ms": "1.5 seconds", "cache.max.bytes.buffering": "64 MiB", limits: { "body.max.bytes": "1 MB", "reducer.timeout.ms": "2s" },
         topics: { a: { partitions: 2, "retention.ms": "7 days", "retention.bytes": -1, "cleanup.policy": "compact", "min.cleanable.dirty.ratio": 0.2 }, b: {} }, defaultPartitions: 6,
         "retry.backoff.ms": "1s", functions: { cart: { "retry.backoff.ms": "3s" } } }`),
@@ -183,8 +180,8 @@ describe("how values are written", () => {
     assert.deepEqual(loaded.functions["cart"], { "retry.backoff.ms": 3_000 });
   });
 
-  test("the commit interval follows the guarantee unless it is set", async (t) => {
-    const once = project(t, config(`{ "processing.guarantee": "exactly_once_v2" }`));
+  test("the commit interval follows the guarantee unless it is set", async () => {
+    const once = project(config(`{ "processing.guarantee": "exactly_once_v2" }`));
     assert.equal((await loadConfig({ cwd: once, environment: {} })).engine["commit.interval.ms"], 100);
     assert.equal(
       (await loadConfig({ cwd: once, environment: { KEYFOLD_COMMIT_INTERVAL_MS: "30s" } })).engine["commit.interval.ms"],
@@ -194,8 +191,8 @@ describe("how values are written", () => {
 });
 
 describe("precedence", () => {
-  test("flag > environment variable > env overlay > config > default, for any choice of layers", async (t) => {
-    const root = project(t, {});
+  test("flag > environment variable > env overlay > config > default, for any choice of layers", async () => {
+    const root = project({});
     const { writeFileSync } = await import("node:fs");
     const run = fc.asyncProperty(
       fc.record({ file: fc.boolean(), overlay: fc.boolean(), variable: fc.boolean(), flag: fc.boolean() }),
@@ -217,9 +214,8 @@ describe("precedence", () => {
     await fc.assert(run, { numRuns: 16, verbose: 1 });
   });
 
-  test("overlays merge key by key; another kind of log replaces the log", async (t) => {
+  test("overlays merge key by key; another kind of log replaces the log", async () => {
     const root = project(
-      t,
       config(`{ log: { kind: "embedded", flush: "commit" }, topics: { a: { partitions: 2, "segment.ms": 5 } }, functions: { f: { retries: 1, onError: "retry" } },
         env: { prod: { log: { kind: "kafka", brokers: ["k:9092"] }, topics: { a: { partitions: 3 }, b: {} }, functions: { f: { retries: 2 } } } } }`),
     );
@@ -231,8 +227,8 @@ describe("precedence", () => {
     assert.match(unknown.message, /env\.prd: there is no such overlay; did you mean "prod"\?/);
   });
 
-  test("environment variables: by kind, wrong ones named as variables, slips told, strangers left alone", async (t) => {
-    const root = project(t, {});
+  test("environment variables: by kind, wrong ones named as variables, slips told, strangers left alone", async () => {
+    const root = project({});
     const loaded = await loadConfig({
       cwd: root,
       environment: {

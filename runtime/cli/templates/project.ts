@@ -75,17 +75,18 @@ export default defineFunction<Count, number>({
 export function counterTestTemplate(): string {
   return `import assert from "node:assert/strict";
 import { test } from "node:test";
-import { testFunction } from "keyfold/testing";
+import { createTestDriver } from "keyfold/testing";
 import counter from "./counter.ts";
 
-test("adds up the counts of a key, and forgets it at zero", async () => {
-  const driver = await testFunction(counter);
-  await driver.send("counts", "alice", { by: 2 });
-  await driver.send("counts", "alice", { by: 3 });
-  assert.equal(driver.get("alice"), 5);
-  await driver.send("counts", "alice", { by: -5 });
-  assert.equal(driver.get("alice"), undefined);
-  await driver.close();
+test("adds up the counts of a key, and forgets it at zero", async (t) => {
+  const driver = await createTestDriver(counter);
+  t.after(() => driver.close());
+  driver.pipe("counts", { key: "alice", value: { by: 2 } });
+  driver.pipe("counts", { key: "alice", value: { by: 3 } });
+  assert.equal(driver.state("alice"), 5);
+  driver.pipe("counts", { key: "alice", value: { by: -5 } });
+  assert.equal(driver.state("alice"), undefined);
+  assert.deepEqual(driver.read("totals").map(({ value }) => value), [2, 5, null]);
 });
 `;
 }
