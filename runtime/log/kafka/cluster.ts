@@ -81,9 +81,11 @@ export class Cluster {
 
   /** Leader of a partition. Throws `topic-unknown`, `partition-unknown`, or a retriable error while there is no leader. */
   async leader(topic: string, partition: number): Promise<number> {
-    if (!this.#leaders.has(topic)) await this.metadata([topic]);
     const known = this.knownLeader(topic, partition);
     if (known !== undefined) return known;
+    await this.metadata([topic]);
+    const found = this.knownLeader(topic, partition);
+    if (found !== undefined) return found;
     const partitions = this.#leaders.get(topic)?.length;
     if (partitions === undefined) throw new KeyfoldError("topic-unknown", `There is no topic "${topic}".`, { details: { topic } });
     if (!(partition < partitions && partition >= 0)) {

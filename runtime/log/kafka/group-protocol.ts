@@ -41,7 +41,7 @@ export function readSubscription(bytes: Buffer, member: string): Subscription {
     reader.int16();
     const topics = reader.array((r) => r.text());
     const { capacity, owned, host } = JSON.parse((reader.bytes() ?? Buffer.from("{}")).toString()) as Partial<Subscription>;
-    return { topics, capacity: capacity ?? 1, owned: owned ?? [], host };
+    return { topics, capacity: Math.max(1, Math.floor(Number(capacity)) || 1), owned: owned ?? [], host };
   });
 }
 

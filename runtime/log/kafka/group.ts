@@ -147,28 +147,24 @@ export class KafkaGroup {
   /** One generation, from its assignment to its end. False when it was the last. */
   async #serve(assignment: GroupAssignment): Promise<boolean> {
     const { events } = this.#options;
-    const ending = this.#beat(this.#generation);
-    await this.#tell(() => events.onAssigned(assignment));
-    const reason = await ending;
-    if (reason.kind === "closed") return false;
-    if (reason.kind === "fenced") {
-      await this.#fenced(reason.error);
-      return false;
+    const { generation } = assignment.membership;
+    const assigned = this.#tell(() => events.onAssigned(assignment));
+    let ending = await this.#beat(generation);
+    if (ending.kind === "rebalance") {
+      // Taking over and committing may take a while: the heartbeats go on meanwhile, and say if we were given up.
+      const revoked = assigned.then(() => this.#tell(() => events.onRevoked()));
+      ending = await this.#beat(generation, revoked);
+      await revoked;
+      if (ending.kind === "lost") return true;
     }
-    if (reason.kind === "lost") {
+    await assigned;
+    if (ending.kind === "fenced") await this.#fenced(ending.error);
+    if (ending.kind === "lost") {
+      const { error } = ending;
       this.#generation = -1;
-      await this.#tell(() => events.onLost(reason.error));
-      return true;
+      await this.#tell(() => events.onLost(error));
     }
-    // Committing may take a while: the heartbeats go on meanwhile, and say if we were given up.
-    const revoked = this.#tell(() => events.onRevoked());
-    const lost = await this.#beat(this.#generation, revoked);
-    await revoked;
-    if (lost.kind === "fenced") {
-      await this.#fenced(lost.error);
-      return false;
-    }
-    return lost.kind !== "closed";
+    return ending.kind === "rebalance" || ending.kind === "lost";
   }
 
   /** Joins and synchronizes; resolves when we are a member of a generation and know our tasks. */

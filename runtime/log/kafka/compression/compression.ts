@@ -8,16 +8,19 @@ export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd";
 /** By the number in a batch's attributes. */
 export const COMPRESSION_NAMES: readonly Compression[] = ["none", "gzip", "snappy", "lz4", "zstd"];
 
+/** No batch is larger than this unpacked: Kafka's limit for a packed one is 1 MiB unless a topic says otherwise. */
+const MOST_BYTES = 512 * 1024 * 1024;
+
 export function decompress(kind: number, bytes: Buffer): Buffer {
   switch (COMPRESSION_NAMES[kind]) {
     case "gzip":
-      return zlib.gunzipSync(bytes);
+      return zlib.gunzipSync(bytes, { maxOutputLength: MOST_BYTES });
     case "snappy":
       return snappyDecompress(bytes);
     case "lz4":
       return lz4Decompress(bytes);
     case "zstd":
-      return zstd().zstdDecompressSync(bytes);
+      return zstd().zstdDecompressSync(bytes, { maxOutputLength: MOST_BYTES });
     default:
       throw new Error(`compression ${kind} is not known`);
   }
@@ -45,7 +48,7 @@ export function checkCompression(kind: Compression): void {
 
 interface Zstd {
   zstdCompressSync(bytes: Buffer): Buffer;
-  zstdDecompressSync(bytes: Buffer): Buffer;
+  zstdDecompressSync(bytes: Buffer, options: { maxOutputLength: number }): Buffer;
 }
 
 function zstd(): Zstd {
