@@ -20,15 +20,27 @@ interface Pending {
   waiters: Waiter[];
 }
 
+/** Longest time an event is kept back to share a batch with others, ms. */
+const GATHER_MS = 4;
+/** Records kept back at most. */
+const GATHER_RECORDS = 512;
+
 /**
  * Records from HTTP on their way into the log: those of one turn of the event loop share one batch per partition and one
  * write. Offsets are known when the write is durable.
+ *
+ * Events somebody waits for (`gather`) are kept back, for a few milliseconds at most, while earlier ones are still being
+ * answered: under load each trip to the workers and back then carries many, which is most of what an invoke costs.
  */
 export class Appender {
   readonly #log: Log;
   readonly #pending = new Map<string, Pending[]>();
   readonly #sticky = new Map<string, StickyPartitioner>();
   #scheduled = false;
+  #held = 0;
+  #heldTimer: NodeJS.Timeout | undefined;
+  /** Events on their way that somebody waits for. */
+  #awaited = 0;
   /** Appends of a partition whose offsets are not yet told, by `topic/partition`. */
   readonly #unsettled = new Map<string, Promise<void>>();
 
@@ -37,7 +49,7 @@ export class Appender {
   }
 
   /** Appends one record; `onPosition` runs, synchronously with the news, before any reader of the partition is answered. */
-  append(topic: string, partitions: number, record: InputRecord, resolve: (position: Position) => void, reject: (error: KeyfoldError) => void): void {
+  append(topic: string, partitions: number, record: InputRecord, resolve: (position: Position) => void, reject: (error: KeyfoldError) => void, gather = false): void {
     const partition = record.key === null ? this.#keyless(topic, partitions) : partitionOf(record.key, partitions);
     let lanes = this.#pending.get(topic);
     if (lanes === undefined) this.#pending.set(topic, (lanes = []));
@@ -46,8 +58,25 @@ export class Appender {
     lane.builder.append(record.key, record.value, record.timestamp ?? Date.now(), headersOf(record.headers));
     lane.waiters.push({ resolve, reject });
     if (this.#scheduled) return;
+    if (gather && this.#awaited > 0 && ++this.#held < GATHER_RECORDS) {
+      this.#heldTimer ??= setTimeout(() => this.#flush(), GATHER_MS);
+      return;
+    }
     this.#scheduled = true;
-    setImmediate(() => this.#flush());
+    setImmediate(this.#flush);
+  }
+
+  /** `count` more events are on their way whose result somebody waits for. */
+  awaiting(count: number): void {
+    this.#awaited += count;
+  }
+
+  /** So many were answered, or given up: what was kept back for them goes out. */
+  answered(count: number): void {
+    this.#awaited -= count;
+    if (this.#awaited > 0 || this.#held === 0 || this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#flush);
   }
 
   /** Resolves when the offsets of appends to the partition that were already written have been told; undefined when none are. */
@@ -59,8 +88,13 @@ export class Appender {
     return sticky.next(partitions);
   }
 
-  #flush(): void {
+  #flush = (): void => {
     this.#scheduled = false;
+    this.#held = 0;
+    if (this.#heldTimer !== undefined) {
+      clearTimeout(this.#heldTimer);
+      this.#heldTimer = undefined;
+    }
     const lanes: Pending[] = [];
     for (const all of this.#pending.values()) for (const lane of all) if (lane !== undefined && lane.builder.count > 0) lanes.push(lane);
     if (lanes.length === 0) return;
@@ -91,7 +125,7 @@ export class Appender {
       });
       this.#unsettled.set(place, settled);
     }
-  }
+  };
 }
 
 function headersOf(headers: InputRecord["headers"]): Headers | null {

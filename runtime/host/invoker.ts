@@ -56,21 +56,24 @@ export class Invoker {
 
   invoke(call: Invocation): Promise<string> {
     return new Promise((resolve, reject) => {
-      this.#appender.append(call.topic, call.partitions, { key: call.key, value: call.event }, (position) => this.#watch(call, position, resolve, reject), reject);
+      this.#appender.append(call.topic, call.partitions, { key: call.key, value: call.event }, (position) => this.#watch(call, position, resolve, reject), reject, true);
     });
   }
 
   /** What a worker says of watched records. */
   answered(ids: readonly number[], bodies: readonly (string | ErrorWire)[]): void {
+    let answered = 0;
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i] ?? 0;
       const waiting = this.#waiting.get(id);
       if (waiting === undefined) continue;
       this.#waiting.delete(id);
+      answered++;
       const body = bodies[i];
       if (typeof body === "string") waiting.resolve(body);
       else waiting.reject(body === undefined ? new KeyfoldError("internal", "a worker answered without a body") : KeyfoldError.fromWire(body));
     }
+    this.#appender.answered(answered);
   }
 
   close(): void {
@@ -81,6 +84,7 @@ export class Invoker {
 
   #watch(call: Invocation, position: Position, resolve: (json: string) => void, reject: (error: KeyfoldError) => void): void {
     const id = this.#next++;
+    this.#appender.awaiting(1);
     this.#waiting.set(id, { resolve, reject, deadline: performance.now() + this.#maxWaitMs, call, position });
     this.#order(id, call, position);
   }
@@ -114,6 +118,7 @@ export class Invoker {
       // In order of arrival: the first that may wait on ends the sweep.
       if (waiting.deadline > now) return;
       this.#waiting.delete(id);
+      this.#appender.answered(1);
       waiting.reject(new KeyfoldError("timeout", `no state after ${this.#maxWaitMs} ms (limits: wait.max.ms); the event was accepted at ${where(waiting)} and will be processed`, { remedy: "retry" }));
     }
   }

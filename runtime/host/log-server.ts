@@ -2,7 +2,7 @@ import { KeyfoldError } from "../errors.ts";
 import type { Log } from "../log/log.ts";
 import type { FromWorker, LogCall, ToWorker, WatchedAnswers } from "../worker/messages.ts";
 import type { BatchingPort } from "../worker/port.ts";
-import { transferable } from "../worker/requests.ts";
+import { TRANSFER_BYTES, transferable } from "../worker/requests.ts";
 
 /** Answers one worker's calls to the embedded log, which lives in the main thread. */
 export class LogServer {
@@ -47,15 +47,18 @@ export class LogServer {
         const pending = this.#settled(call.fetch.topic, call.fetch.partition);
         if (pending !== undefined) await pending;
         const data = transferable(fetched.data);
-        this.#port.send({ kind: "answer", request, value: { data, next: fetched.next, end: fetched.end } }, data.byteLength > 0 ? [data.buffer] : undefined);
+        this.#port.send({ kind: "answer", request, value: { data, next: fetched.next, end: fetched.end } }, data.byteLength > TRANSFER_BYTES ? [data.buffer] : undefined);
         return;
       }
       case "append":
         return this.#reply(request, await this.#log.append(call.batches));
       case "commit": {
         const bases = await this.#log.commit(call.commit);
-        if (call.answers !== undefined) this.#answers(call.answers);
-        return this.#reply(request, bases);
+        if (call.answers === undefined) return this.#reply(request, bases);
+        this.#answers(call.answers);
+        // Nobody waits for the worker's part now: it hears of its commit along with its next records.
+        this.#port.sendLazily({ kind: "answer", request, value: bases });
+        return;
       }
       case "offsets":
         return this.#reply(request, await this.#log.offsets(call.partitions));

@@ -2,7 +2,7 @@ import { KeyfoldError } from "../errors.ts";
 import type { CommitRequest, Fetched, FetchRequest, Log, OffsetCommit, OffsetRange, OutBatch, TopicDescription, TopicPartition, TopicSpec } from "../log/log.ts";
 import type { Transferable } from "node:worker_threads";
 import type { LogCall, WatchedAnswers } from "./messages.ts";
-import { type Requests, transferable } from "./requests.ts";
+import { type Requests, TRANSFER_BYTES, transferable } from "./requests.ts";
 
 /** The embedded log as a worker sees it: the same port, each call a message to the main thread, which owns the log. */
 export class RemoteLog implements Log {
@@ -80,7 +80,7 @@ function handOver(batches: readonly OutBatch[]): { owned: OutBatch[]; transfer: 
   const transfer: ArrayBuffer[] = [];
   for (const batch of batches) {
     const data = transferable(batch.data);
-    transfer.push(data.buffer);
+    if (data.byteLength > TRANSFER_BYTES) transfer.push(data.buffer);
     owned.push({ topic: batch.topic, partition: batch.partition, count: batch.count, data });
   }
   return { owned, transfer };

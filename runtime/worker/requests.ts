@@ -38,6 +38,9 @@ export class Requests {
   }
 }
 
+/** Below this a copy is cheaper than handing over the buffer. */
+export const TRANSFER_BYTES = 32 * 1024;
+
 /** A view that shares its buffer with others is copied, one that fills it alone is handed over. */
 export function transferable(data: Uint8Array): Uint8Array<ArrayBuffer> {
   const { buffer } = data;

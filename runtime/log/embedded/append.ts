@@ -5,6 +5,9 @@ import type { WriteSet } from "./database.ts";
 import { batchKey, offsetKey } from "./keys.ts";
 import type { Partition } from "./partition.ts";
 
+/** A larger append is not kept in memory for the readers at the end. */
+const TAIL_BYTES = 64 * 1024;
+
 /** One partition's share of an append, checked. */
 export interface Part {
   readonly partition: Partition;
@@ -78,8 +81,9 @@ export class AppendWrite implements GroupWrite {
   }
 
   done(): void {
-    this.#parts.forEach(({ partition }, i) => {
+    this.#parts.forEach(({ partition, data }, i) => {
       partition.end = this.#ends[i] ?? partition.end;
+      partition.tail = data.length > TAIL_BYTES ? undefined : { base: this.#bases[i] ?? partition.end, end: partition.end, data };
     });
     this.#settle.committed(this.#offsets);
     this.#settle.resolve(this.#bases);

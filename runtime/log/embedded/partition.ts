@@ -19,6 +19,13 @@ export interface StoredBounds {
 
 export const NEW_BOUNDS: StoredBounds = { start: 0, end: 0, cleanedTo: 0, cleanedRecords: 0, seen: [], sizedTo: 0, sizedBytes: 0 };
 
+export interface Tail {
+  /** Offsets [base, end) are in `data`, batch after batch. */
+  readonly base: number;
+  readonly end: number;
+  readonly data: Buffer;
+}
+
 /** One partition in memory. Readers see [start, end); `appended` runs ahead of `end` while a write is on its way to the disk. */
 export class Partition {
   readonly topic: string;
@@ -31,6 +38,8 @@ export class Partition {
   start: number;
   end: number;
   appended: number;
+  /** What was appended last, when it is small: readers at the end of the log get it without a look at the disk. */
+  tail: Tail | undefined;
   /** The topic is gone: whoever still holds this must write nothing more. */
   deleted = false;
 
@@ -51,6 +60,7 @@ export class Partition {
     this.start = bounds.start;
     this.end = bounds.end;
     this.appended = bounds.end;
+    this.tail = undefined;
   }
 
   get range(): OffsetRange {

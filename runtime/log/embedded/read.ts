@@ -5,7 +5,8 @@ import type { Partition } from "./partition.ts";
 
 /** Batches from the one that holds `position` on, at least one, in memory of their own (transferable). */
 export function readBatches(database: Database, partition: Partition, position: number, maxBytes: number): Fetched {
-  const { end } = partition;
+  const { end, tail } = partition;
+  if (tail !== undefined && tail.end === end && position >= tail.base && tail.base >= partition.start) return { data: copied(tail.data), next: end, end };
   const { rows, finished } = database.scan(partition.keys(position, end), { bytes: Math.max(0, Math.min(maxBytes, 2 ** 31 - 1)) });
   let bytes = 0;
   for (let i = 1; i < rows.length; i += 2) bytes += (rows[i] as Buffer).length;
@@ -15,4 +16,10 @@ export function readBatches(database: Database, partition: Partition, position: 
   const last = rows.at(-1);
   // Nothing more up to the end: what is left there, if anything, are holes.
   return { data, next: finished || last === undefined ? end : lastOffset(last, 0) + 1, end };
+}
+
+function copied(data: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(data.length);
+  data.copy(copy);
+  return copy;
 }
