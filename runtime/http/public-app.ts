@@ -4,7 +4,7 @@ import { LiveClients } from "./live-clients.ts";
 import { ignore, type ReportInternal } from "./problem.ts";
 import { type RouteStatsOf, RouteTable } from "./route-table.ts";
 import { functionRoutesHandler } from "./routes/function-routes.ts";
-import { invokeHandler } from "./routes/invoke.ts";
+import { directInvoke, invokeHandler } from "./routes/invoke.ts";
 import { getHandler, listHandler } from "./routes/keys.ts";
 import { liveFunctionHandler, liveKeyHandler } from "./routes/live.ts";
 import { recordsHandler } from "./routes/records.ts";
@@ -32,8 +32,9 @@ export function createPublicApp(host: HostApi, options: PublicAppOptions = {}): 
     limit: host.config.limits["live.max.clients"],
     ...(options.heartbeatMs === undefined ? {} : { heartbeatMs: options.heartbeatMs }),
   });
-  const routes = new RouteTable("public", options.stats, options.report ?? ignore);
-  routes.add("POST", "/v1/functions/:fn/keys/:key", invokeHandler(host));
+  const report = options.report ?? ignore;
+  const routes = new RouteTable("public", options.stats, report);
+  const invokes = routes.add("POST", "/v1/functions/:fn/keys/:key", invokeHandler(host));
   routes.add("POST", "/v1/topics/:topic/records", recordsHandler(host));
   routes.add("GET", "/v1/functions/:fn/keys/:key", getHandler(host));
   routes.add("GET", "/v1/functions/:fn/keys", listHandler(host));
@@ -45,5 +46,12 @@ export function createPublicApp(host: HostApi, options: PublicAppOptions = {}): 
   routes.add("GET", "/healthz", healthHandler(host));
   routes.add("GET", "/readyz", readyHandler(host));
   routes.add("GET", "/errors", errorsHandler());
-  return { hono: routes.app, fetch: routes.app.fetch, live, longestWaitMs: host.config.limits["wait.max.ms"], endStreams: () => live.close() };
+  return {
+    hono: routes.app,
+    fetch: routes.app.fetch,
+    direct: directInvoke(host, invokes, report),
+    live,
+    longestWaitMs: host.config.limits["wait.max.ms"],
+    endStreams: () => live.close(),
+  };
 }

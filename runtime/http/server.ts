@@ -2,6 +2,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { KeyfoldError } from "../errors.ts";
+import { DirectConnections, type DirectRoute } from "./direct-connection.ts";
 import { isLoopback } from "./loopback.ts";
 import { ignore, PROBLEM_TYPE, problemOf, problemResponse } from "./problem.ts";
 import type { Bindings } from "./target.ts";
@@ -18,6 +19,8 @@ const DRAIN_POLL_MS = 25;
 /** What a listener serves. */
 export interface HttpApp {
   readonly fetch: (request: Request, env: Bindings) => Response | Promise<Response>;
+  /** A short cut for its hottest request. */
+  readonly direct?: DirectRoute;
   /** Longest time a request may rightly stay silent, ms. */
   readonly longestWaitMs: number;
   /** Ends what would else never end: live streams. */
@@ -56,14 +59,30 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<List
   );
   server.setTimeout(app.longestWaitMs + STALLED_MS);
   server.on("clientError", refuse);
+  const direct = app.direct === undefined ? undefined : takeDirect(server, app.direct);
   await bind(server, host, port, flag);
   const address = server.address() as AddressInfo;
   let closing: Promise<void> | undefined;
   return {
     url: `http://${address.family === "IPv6" ? `[${address.address}]` : address.address}:${address.port}`,
     port: address.port,
-    close: (graceMs = 5_000) => (closing ??= closeServer(server, app, graceMs)),
+    close: (graceMs = 5_000) => (closing ??= closeServer(server, app, direct, graceMs)),
   };
+}
+
+/** Puts the short cut before Node's own handling of connections, which gets every connection the short cut is not for. */
+function takeDirect(server: Server, route: DirectRoute): DirectConnections {
+  const serve = server.listeners("connection") as ((this: Server, socket: Socket) => void)[];
+  server.removeAllListeners("connection");
+  const direct = new DirectConnections({
+    route,
+    keepAliveMs: KEEP_ALIVE_MS,
+    handOver: (socket) => {
+      for (const listener of serve) listener.call(server, socket);
+    },
+  });
+  server.on("connection", (socket: Socket) => direct.accept(socket));
+  return direct;
 }
 
 function bind(server: Server, host: string, port: number, flag: string): Promise<void> {
@@ -82,14 +101,18 @@ function bind(server: Server, host: string, port: number, flag: string): Promise
   });
 }
 
-async function closeServer(server: Server, app: HttpApp, graceMs: number): Promise<void> {
+async function closeServer(server: Server, app: HttpApp, direct: DirectConnections | undefined, graceMs: number): Promise<void> {
   app.endStreams();
+  direct?.close();
   const closed = new Promise<void>((resolve) => {
     server.close(() => resolve());
   });
   // A connection becomes idle when its request is answered, and is not closed by itself then.
   const idle = setInterval(() => server.closeIdleConnections(), DRAIN_POLL_MS);
-  const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+  const cut = setTimeout(() => {
+    direct?.destroy();
+    server.closeAllConnections();
+  }, graceMs);
   await closed;
   clearInterval(idle);
   clearTimeout(cut);
