@@ -1,7 +1,8 @@
+import { existsSync } from "node:fs";
 import { nearest } from "../config/check.ts";
 import type { ResolvedConfig } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
-import { pruneBuilds, readInputs, readManifest, readManifests } from "./build-dir.ts";
+import { builtNames, pruneBuilds, readInputs, readManifest, readManifests } from "./build-dir.ts";
 import { type BuiltFunction, Bundler } from "./bundler.ts";
 import { type FunctionFile, functionFiles } from "./function-files.ts";
 import { configFingerprint, inputsChanged } from "./inputs.ts";
@@ -63,6 +64,8 @@ export async function attempt(bundler: Bundler, fn: FunctionFile): Promise<Built
 
 /** Whether the builds on disk are not what a build now would make. Looks at times and sizes, and at content where these differ. */
 export async function isStale(config: ResolvedConfig): Promise<boolean> {
+  // A host may be given what was built, and no sources.
+  if (!existsSync(config.functionsDir) && builtNames(config.buildDir).length > 0) return false;
   const { functions, refused } = functionFiles(config);
   if (refused.length > 0 || readManifests(config.buildDir).length !== functions.length) return true;
   const version = packageVersion();

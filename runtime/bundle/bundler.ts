@@ -1,11 +1,10 @@
-import { randomUUID } from "node:crypto";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type BuildContext, type BuildFailure, context, type BuildResult as EsbuildResult } from "esbuild";
 import type { FunctionSettings, ResolvedConfig } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
-import { writeBuild } from "./build-dir.ts";
+import { writeBuild, writeScratch } from "./build-dir.ts";
 import { type Description, versionOf } from "./describe.ts";
 import { type FunctionOptions, functionOptions } from "./esbuild-options.ts";
 import { bundleError } from "./failures.ts";
@@ -120,10 +119,7 @@ export class Bundler {
 
   /** Evaluates the bundle from a file of its own, so that nothing is replaced by what turns out broken. */
   async #inspect(fn: FunctionFile, dir: string, bundle: Uint8Array, map: Uint8Array, settings: FunctionSettings): Promise<Description> {
-    const scratch = join(this.#config.buildDir, ".inspect");
-    const file = join(scratch, `${fn.name}.${randomUUID()}.mjs`);
-    await mkdir(scratch, { recursive: true });
-    await writeFile(file, bundle);
+    const file = await writeScratch(this.#config.buildDir, fn.name, bundle);
     try {
       return await this.#inspector.inspect(pathToFileURL(file).href, {
         name: fn.name,

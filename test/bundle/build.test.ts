@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { type BuildFailure, type BuildResult, build, isStale } from "../../runtime/bundle/build.ts";
 import { readManifests } from "../../runtime/bundle/build-dir.ts";
+import { versionOf } from "../../runtime/bundle/describe.ts";
 import { loadConfig } from "../../runtime/config/load.ts";
 import type { ResolvedConfig } from "../../runtime/config/resolved.ts";
 import { KeyfoldError } from "../../runtime/errors.ts";
@@ -140,36 +141,44 @@ describe("imports a function may not have", () => {
     assert.deepEqual(error.details["modules"], ["os"]);
   });
 
-  for (const specifier of [
-    "fs",
-    "node:fs",
-    "fs/promises",
-    "net",
-    "http",
-    "node:https",
-    "child_process",
-    "worker_threads",
-    "cluster",
-    "dgram",
-    "dns/promises",
-    "tls",
-    "vm",
-    "repl",
-    "inspector",
-    "os",
-    "process",
-    "node:test",
-    "node:sqlite",
-    "keyfold/testing",
-    "keyfold/config",
-  ]) {
-    test(`${specifier} is refused`, async () => {
-      const { result } = await built({
-        "functions/f.ts": `import * as m from "${specifier}";\nexport default () => Object.keys(m).length;\n`,
-      });
-      assert.equal(only(result).error.code, "forbidden-import");
-    });
-  }
+  test("files, network, processes, threads, the machine, and keyfold's other parts", async () => {
+    const specifiers = [
+      "fs",
+      "node:fs",
+      "fs/promises",
+      "net",
+      "http",
+      "node:https",
+      "child_process",
+      "worker_threads",
+      "cluster",
+      "dgram",
+      "dns/promises",
+      "tls",
+      "vm",
+      "repl",
+      "inspector",
+      "os",
+      "process",
+      "node:test",
+      "node:sqlite",
+      "keyfold/testing",
+      "keyfold/config",
+    ];
+    const { result } = await built(
+      Object.fromEntries(
+        specifiers.map((specifier, i) => [
+          `functions/f${i}.ts`,
+          `import * as m from "${specifier}";\nexport default () => Object.keys(m).length;\n`,
+        ]),
+      ),
+    );
+    assert.equal(result.functions.length, 0);
+    for (const [i, specifier] of specifiers.entries()) {
+      const failure = result.failures.find(({ name }) => name === `f${i}`);
+      assert.equal(failure?.error.code, "forbidden-import", specifier);
+    }
+  });
 
   test("a type is no import; what computes is allowed", async () => {
     const modules = [
@@ -339,5 +348,61 @@ describe("a build over a build", () => {
     assert.equal(await isStale(config), false);
     rmSync(join(config.buildDir, "f/bundle.mjs"));
     assert.equal(await isStale(config), true);
+  });
+
+  test("a host without sources runs what was built", async () => {
+    const { config } = await built({ "functions/f.ts": COUNTER });
+    rmSync(config.functionsDir, { recursive: true });
+    assert.equal(await isStale(config), false);
+  });
+
+  test("what a killed build left behind is swept", async () => {
+    const { config } = await built({ "functions/f.ts": COUNTER });
+    const left = [".inspect/f.0.mjs", "f/bundle.mjs.0.tmp"].map((path) => join(config.buildDir, path));
+    for (const path of left) writeFileSync(path, "left");
+    const longAgo = new Date(Date.now() - 86_400_000);
+    for (const path of left) utimesSync(path, longAgo, longAgo);
+    await build(config);
+    assert.deepEqual(
+      left.map((path) => existsSync(path)),
+      [false, false],
+    );
+  });
+
+  test("two builds at once do not spoil each other", async () => {
+    const { config } = await built({ "functions/f.ts": COUNTER });
+    write(config.root, { "functions/f.ts": COUNTER.replace("n + by", "n - by") });
+    const results = await Promise.all([build(config), build(config), build(config)]);
+    assert.deepEqual(
+      results.flatMap(({ failures }) => failures),
+      [],
+    );
+    const bundle = readFileSync(join(config.buildDir, "f/bundle.mjs"));
+    assert.equal(readManifests(config.buildDir)[0]?.versionId, versionOf(bundle));
+  });
+
+  test("garbage where a build should be counts as no build", async () => {
+    const { config } = await built({ "functions/f.ts": COUNTER });
+    for (const [file, content] of [
+      ["manifest.json", "{"],
+      ["manifest.json", "null"],
+      ["inputs.json", "[1]"],
+      ["inputs.json", ""],
+    ] as const) {
+      writeFileSync(join(config.buildDir, "f", file), content);
+      assert.equal(await isStale(config), true);
+      await build(config);
+      assert.equal(await isStale(config), false);
+    }
+  });
+
+  test("a build directory that cannot be written is said plainly", async () => {
+    const config = await loadConfig({
+      cwd: project({ "functions/f.ts": COUNTER, taken: "a file" }),
+      environment: { KEYFOLD_BUILD_DIR: "taken/build" },
+    });
+    const { error } = only(await build(config));
+    assert.equal(error.code, "build-failed");
+    assert.match(error.message, /cannot write .*taken/);
   });
 });

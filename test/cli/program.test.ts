@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { commands } from "../../runtime/cli/commands/index.ts";
 import { Output } from "../../runtime/cli/output.ts";
 import { project, write } from "../fixtures/project.ts";
@@ -136,6 +138,24 @@ describe("build", () => {
     assert.equal(code, 5);
     assert.match(stderr, /nam: unknown key .*did you mean "name"/);
     assert.match(stderr, /--port: "http" is not allowed/);
+  });
+});
+
+describe("build.mjs", () => {
+  const script = fileURLToPath(new URL("../../build.mjs", import.meta.url));
+  const spawned = (root: string, ...args: string[]) =>
+    spawnSync(process.execPath, [script, ...args], { cwd: root, encoding: "utf8", env: { ...process.env, NODE_OPTIONS: "" } });
+
+  test("is `keyfold build`", () => {
+    const root = project({ "functions/ok.ts": COUNTER });
+    const good = spawned(root, "--json");
+    assert.equal(good.status, 0, good.stderr);
+    assert.equal((JSON.parse(good.stdout) as { functions: unknown[] }).functions.length, 1);
+    write(root, { "functions/bad.ts": "export default (" });
+    const bad = spawned(root);
+    assert.deepEqual([bad.status, bad.stdout], [1, ""]);
+    assert.match(bad.stderr, /bad\.ts:1:/);
+    assert.match(spawned(root, "--help").stdout, /Bundle the functions/);
   });
 });
 
