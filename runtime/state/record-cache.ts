@@ -21,6 +21,8 @@ export class CacheEntry {
   /** Of the last update: a deletion has no Stamped to keep it in. */
   timestamp = -1;
   dirty = false;
+  /** Of its store's updates, which one was its last. */
+  turn = 0;
   /** While dirty: what the layer below has. */
   previous: Stamped | undefined;
   /** While dirty: whether `previous` was ever read. */

@@ -13,7 +13,8 @@ const PREFETCH_SHARE = 0.5;
 
 /**
  * The record cache in front of a store: a key updated many times between two commits is serialized, logged and forwarded
- * once, at flush, in the order in which keys first changed.
+ * once, at flush, in the order of each key's last change where someone listens: so no update comes out after one of a
+ * record that came later, which those downstream who go by stream time (windows, suppression) would take for lateness.
  */
 export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   readonly spec: StoreSpec;
@@ -24,6 +25,9 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   readonly #entries = new Map<string, CacheEntry>();
   /** In the order in which they turned dirty. */
   #dirty: CacheEntry[] = [];
+  #turn = 0;
+  /** A dirty entry changed again after others had. */
+  #shuffled = false;
   readonly #dirtyKeys = new SortedKeys(compareUtf8);
   /** Prefetched, but without room in the cache; lives until the next prefetch. */
   readonly #ahead = new Map<string, Stamped | undefined>();
@@ -150,6 +154,8 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   flush(): void {
     while (this.#dirty.length > 0) {
       const entries = this.#dirty;
+      if (this.#shuffled && this.#listener !== undefined) entries.sort((a, b) => a.turn - b.turn);
+      this.#shuffled = false;
       this.#readPrevious(entries);
       this.#dirty = [];
       this.#dirtyKeys.clear();
@@ -226,10 +232,13 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
         this.#cache.markDirty(entry);
         entry.dirty = true;
         this.#turnedDirty(entry);
+      } else if (this.#dirty[this.#dirty.length - 1] !== entry) {
+        this.#shuffled = true;
       }
       this.#cache.resize(entry, bytes);
       entry.current = current;
     }
+    entry.turn = ++this.#turn;
     entry.timestamp = timestamp;
     if (this.#changed !== undefined) this.#changed(key, current?.value as V | undefined, timestamp);
     if (this.#cache.usedBytes > this.#cache.maxBytes) this.#cache.shrink();
