@@ -84,7 +84,9 @@ export async function startHost(config: ResolvedConfig, options: HostOptions = {
     if (options.http !== false) {
       const { port, host, internalPort, internalHost } = config.http;
       const http = { stats: metrics.route, report: (error: unknown, reference: string) => logger.error({ err: error, reference }, "a request failed for a reason of ours") };
-      listeners.push(await listen(createPublicApp(engine.api, http), { port, host, flag: "--port" }));
+      const publicApp = createPublicApp(engine.api, http);
+      metrics.live(publicApp.live);
+      listeners.push(await listen(publicApp, { port, host, flag: "--port" }));
       listeners.push(await listen(createInternalApp(engine.api, http), { port: internalPort, host: internalHost, flag: "--internal-port", loopbackOnly: true }));
     }
   } catch (thrown) {

@@ -18,8 +18,8 @@ export interface Metrics {
   /** 1 for the state a function is in. */
   functions(states: readonly { readonly name: string; readonly version: string; readonly state: string }[]): void;
   log(kind: "embedded" | "kafka", counters: LogMetrics): void;
-  /** Open live streams, and those dropped for being slow. */
-  live(clients: number, dropped: number): void;
+  /** Where to look, at each scrape, for the number of open live streams and of those dropped for being slow. */
+  live(clients: { readonly size: number; readonly dropped: number }): void;
   /** Records a task has just restored from a changelog. */
   restored(fn: string, store: string, records: number): void;
   /** Prometheus text format 0.0.4. */
@@ -64,7 +64,12 @@ export function createMetrics(): Metrics {
   const lag = new Gauge({ name: "keyfold_event_loop_delay_seconds", help: "Delay of the main thread's event loop since the last scrape", labelNames: ["quantile"], registers });
   const uptime = new Gauge({ name: "keyfold_uptime_seconds", help: "Time since the process began", registers });
 
+  let streams: { readonly size: number; readonly dropped: number } = { size: 0, dropped: 0 };
+
   const scrape = (): void => {
+    clients.set(streams.size);
+    dropped.reset();
+    dropped.inc(streams.dropped);
     requests.reset();
     for (const { listener, method, route, statuses } of routes) {
       statuses.forEach((count, hundreds) => {
@@ -100,10 +105,8 @@ export function createMetrics(): Metrics {
         series?.inc({ log: kind }, value);
       }
     },
-    live: (open, slow) => {
-      clients.set(open);
-      dropped.reset();
-      dropped.inc(slow);
+    live: (source) => {
+      streams = source;
     },
     restored: (fn, store, records) => restored.inc({ function: fn, store }, records),
     text: () => {

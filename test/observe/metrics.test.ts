@@ -63,7 +63,7 @@ test("routes, logs, functions, live streams, restores and the process", async ()
   metrics.log("embedded", { recordsAppended: 5, syncs: 2 });
   metrics.log("embedded", { recordsAppended: 6, syncs: 2 });
   metrics.functions([{ name: "f", version: "v", state: "RUNNING" }]);
-  metrics.live(3, 1);
+  metrics.live({ size: 3, dropped: 1 });
   metrics.restored("f", "s", 10);
   metrics.restored("f", "s", 5);
   const values = await scrape(metrics);
