@@ -1,0 +1,85 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { loadConfig } from "../../runtime/config/load.ts";
+import { startHost } from "../../runtime/host/host.ts";
+import { openEmbeddedLog } from "../../runtime/log/embedded/log.ts";
+import { loadEvents, TOPIC, type Workload } from "./events.ts";
+
+/** What one measured process is to do; one JSON argument. */
+export type Job =
+  | { readonly kind: "load"; readonly dir: string; readonly workload: Workload; readonly events: number; readonly keys: number }
+  | { readonly kind: "run"; readonly dir: string; readonly threads: number }
+  | { readonly kind: "restore"; readonly dir: string; readonly threads: number };
+
+const application = "bench-totals";
+const job = JSON.parse(process.argv[2] ?? "{}") as Job;
+
+const cpuSeconds = (since: NodeJS.CpuUsage): number => {
+  const { user, system } = process.cpuUsage(since);
+  return (user + system) / 1e6;
+};
+
+if (job.kind === "load") {
+  const log = await openEmbeddedLog({ dir: join(job.dir, "log"), flush: "os" });
+  await loadEvents(log, job.workload, job.events, job.keys);
+  await log.close();
+  process.stdout.write("{}\n");
+} else {
+  await rm(join(job.dir, application), { recursive: true, force: true });
+  if (job.kind === "run") await forget(job.dir);
+  const config = await loadConfig({
+    cwd: import.meta.dirname,
+    environment: {},
+    flags: { "state.dir": job.dir, "num.stream.threads": job.threads },
+  });
+  const restore = { first: 0, last: 0, records: 0 };
+  let peak = 0;
+  const sampler = setInterval(() => {
+    peak = Math.max(peak, process.memoryUsage.rss());
+  }, 50);
+  const cpu = process.cpuUsage();
+  const begun = performance.now();
+  const host = await startHost(config, {
+    http: false,
+    onRestore: (event) => {
+      if (event.kind === "start" && restore.first === 0) restore.first = performance.now();
+      if (event.kind === "end") {
+        restore.last = performance.now();
+        restore.records += event.totalRestored;
+      }
+    },
+  });
+  await host.running;
+  if (job.kind === "run") {
+    const partitions = Array.from({ length: 4 }, (_, partition) => ({ topic: TOPIC, partition }));
+    const end = (await host.log.offsets(partitions)).reduce((sum, range) => sum + range.end, 0);
+    const committed = async (): Promise<number> => (await host.log.committed(application, partitions)).reduce((sum, one) => sum + (one?.offset ?? 0), 0);
+    while ((await committed()) < end) await new Promise((resolve) => setTimeout(resolve, 20));
+    const wall = (performance.now() - begun) / 1000;
+    const used = cpuSeconds(cpu);
+    clearInterval(sampler);
+    process.stdout.write(
+      `${JSON.stringify({ events: end, wallSeconds: round(wall), cpuSeconds: round(used), eventsPerSecond: Math.round(end / wall), eventsPerCpuSecond: Math.round(end / used), cpuSecondsPerMillion: round((used / end) * 1e6), peakRssMiB: Math.round(peak / 2 ** 20) })}\n`,
+    );
+  } else {
+    const seconds = (restore.last - restore.first) / 1000;
+    clearInterval(sampler);
+    process.stdout.write(
+      `${JSON.stringify({ records: restore.records, seconds: round(seconds), recordsPerSecond: Math.round(restore.records / seconds), cpuSeconds: round(cpuSeconds(cpu)), peakRssMiB: Math.round(peak / 2 ** 20) })}\n`,
+    );
+  }
+  await host.stop();
+}
+
+/** So that the next run reduces everything again. */
+async function forget(dir: string): Promise<void> {
+  const log = await openEmbeddedLog({ dir: join(dir, "log"), flush: "os" });
+  await log.deleteGroup(application);
+  const changelog = `${application}-state-changelog`;
+  if ((await log.describe(changelog)) !== undefined) await log.deleteTopic(changelog);
+  await log.close();
+}
+
+function round(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}

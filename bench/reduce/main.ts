@@ -1,0 +1,61 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs, promisify } from "node:util";
+import { build } from "../../runtime/bundle/build.ts";
+import { loadConfig } from "../../runtime/config/load.ts";
+import type { Job } from "./child.ts";
+import type { Workload } from "./events.ts";
+
+const HELP = `Usage: npm run bench:reduce -- [--events N] [--keys N] [--rounds N] [--workloads hot,wide] [--threads 1,2]
+
+The reducer of the comparison with Kafka Streams on the embedded log, changelog on, commit every second: each measurement is a
+process of its own over a log filled before. Prints one line of JSON per figure. CPU is that of the whole process, all threads.
+`;
+
+const { values } = parseArgs({
+  options: {
+    events: { type: "string", default: "2000000" },
+    keys: { type: "string", default: "1000000" },
+    rounds: { type: "string", default: "1" },
+    workloads: { type: "string", default: "hot,wide" },
+    threads: { type: "string", default: "1,2" },
+    help: { type: "boolean", default: false },
+  },
+});
+if (values.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
+
+const run = promisify(execFile);
+
+/** Runs a job in a process of its own and gives back what it printed. */
+async function child(job: Job): Promise<Record<string, unknown>> {
+  const { stdout } = await run(process.execPath, [...process.execArgv, join(import.meta.dirname, "child.ts"), JSON.stringify(job)], { maxBuffer: 1 << 20 });
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+const { failures } = await build(await loadConfig({ cwd: import.meta.dirname, environment: {} }));
+for (const { error } of failures) throw error;
+const events = Number(values.events);
+const keys = Number(values.keys);
+const threads = values.threads.split(",").map(Number);
+const dir = await mkdtemp(join(tmpdir(), "keyfold-bench-"));
+try {
+  for (const workload of values.workloads.split(",") as Workload[]) {
+    const state = join(dir, workload);
+    await child({ kind: "load", dir: state, workload, events, keys });
+    for (let round = 1; round <= Number(values.rounds); round++) {
+      for (const n of threads) {
+        process.stdout.write(`${JSON.stringify({ bench: "reduce", workload, threads: n, round, ...(await child({ kind: "run", dir: state, threads: n })) })}\n`);
+        if (workload !== "wide") continue;
+        process.stdout.write(`${JSON.stringify({ bench: "restore", workload, threads: n, round, ...(await child({ kind: "restore", dir: state, threads: n })) })}\n`);
+      }
+    }
+    await rm(state, { recursive: true, force: true });
+  }
+} finally {
+  await rm(dir, { recursive: true, force: true });
+}
