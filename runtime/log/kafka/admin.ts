@@ -3,7 +3,7 @@ import type { TopicDescription, TopicSpec } from "../log.ts";
 import { CreateTopics, DeleteTopics, DescribeConfigs, type Setting } from "./api/topics.ts";
 import { retrying } from "./back-off.ts";
 import type { Cluster } from "./cluster.ts";
-import { BrokerError, check, CODE } from "./protocol-errors.ts";
+import { BrokerError, CODE, check } from "./protocol-errors.ts";
 
 /** How long the controller may take over a topic, ms. */
 const CONTROLLER_WAIT_MS = 10_000;
@@ -14,7 +14,12 @@ interface Found {
   readonly settings: readonly Setting[];
 }
 
-export async function ensureTopic(cluster: Cluster, spec: TopicSpec, replicationFactor: number, deadline: number): Promise<TopicDescription> {
+export async function ensureTopic(
+  cluster: Cluster,
+  spec: TopicSpec,
+  replicationFactor: number,
+  deadline: number,
+): Promise<TopicDescription> {
   let existing = await findTopic(cluster, spec.name, deadline);
   if (existing === undefined) {
     await createTopic(cluster, spec, replicationFactor, deadline);
@@ -27,12 +32,20 @@ export async function ensureTopic(cluster: Cluster, spec: TopicSpec, replication
 async function createTopic(cluster: Cluster, spec: TopicSpec, replicationFactor: number, deadline: number): Promise<void> {
   await retrying(
     async () => {
-      const [result] = await cluster.callController(CreateTopics, { topic: spec, replicationFactor, timeoutMs: CONTROLLER_WAIT_MS }, CONTROLLER_WAIT_MS);
+      const [result] = await cluster.callController(
+        CreateTopics,
+        { topic: spec, replicationFactor, timeoutMs: CONTROLLER_WAIT_MS },
+        CONTROLLER_WAIT_MS,
+      );
       const { errorCode, text } = result ?? { errorCode: CODE.none, text: null };
       if (errorCode === CODE.topicExists) return;
       if ([17, 37, 38, 40, 42, 44].includes(errorCode)) {
         const error = new BrokerError(errorCode, "CreateTopics", text);
-        throw new KeyfoldError("config-invalid", `Topic "${spec.name}" cannot be created: ${text ?? error.message}. Check its settings under topics, and log.replicationFactor.`, { cause: error, details: { topic: spec.name } });
+        throw new KeyfoldError(
+          "config-invalid",
+          `Topic "${spec.name}" cannot be created: ${text ?? error.message}. Check its settings under topics, and log.replicationFactor.`,
+          { cause: error, details: { topic: spec.name } },
+        );
       }
       check(errorCode, `CreateTopics of ${spec.name}`, text);
     },
@@ -63,7 +76,10 @@ function findTopic(cluster: Cluster, name: string, deadline: number): Promise<Fo
 
 /** All topics but Kafka's own. */
 export function allTopics(cluster: Cluster, deadline: number): Promise<TopicDescription[]> {
-  return retrying(async () => (await findTopics(cluster, null)).map(({ description }) => description), { deadline, signal: cluster.signal });
+  return retrying(async () => (await findTopics(cluster, null)).map(({ description }) => description), {
+    deadline,
+    signal: cluster.signal,
+  });
 }
 
 async function findTopics(cluster: Cluster, names: readonly string[] | null): Promise<Found[]> {
@@ -71,7 +87,9 @@ async function findTopics(cluster: Cluster, names: readonly string[] | null): Pr
   const there = topics.filter(({ internal, errorCode }) => !internal && errorCode !== CODE.unknownTopicOrPartition && errorCode !== 17);
   for (const { name, errorCode } of there) check(errorCode, `metadata of ${name}`);
   if (there.length === 0) return [];
-  const configs = new Map((await cluster.callAny(DescribeConfigs, { topics: there.map(({ name }) => name) })).map((result) => [result.name, result]));
+  const configs = new Map(
+    (await cluster.callAny(DescribeConfigs, { topics: there.map(({ name }) => name) })).map((result) => [result.name, result]),
+  );
   const found: Found[] = [];
   for (const { name, partitions } of there) {
     const config = configs.get(name);
@@ -113,7 +131,8 @@ export async function deleteTopic(cluster: Cluster, name: string, deadline: numb
     async () => {
       const [result] = await cluster.callController(DeleteTopics, { topics: [name], timeoutMs: CONTROLLER_WAIT_MS }, CONTROLLER_WAIT_MS);
       const errorCode = result?.errorCode ?? CODE.none;
-      if (errorCode === CODE.unknownTopicOrPartition) throw new KeyfoldError("topic-unknown", `There is no topic "${name}".`, { details: { topic: name } });
+      if (errorCode === CODE.unknownTopicOrPartition)
+        throw new KeyfoldError("topic-unknown", `There is no topic "${name}".`, { details: { topic: name } });
       check(errorCode, `DeleteTopics of ${name}`);
     },
     { deadline, signal: cluster.signal },

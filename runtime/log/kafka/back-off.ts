@@ -18,7 +18,10 @@ export function pause(n: number): number {
 }
 
 /** Runs `attempt` until it succeeds, throws something that another try cannot mend, or time is up. */
-export async function retrying<T>(attempt: () => Promise<T>, { deadline = Number.POSITIVE_INFINITY, signal, also, failed }: RetryOptions): Promise<T> {
+export async function retrying<T>(
+  attempt: () => Promise<T>,
+  { deadline = Number.POSITIVE_INFINITY, signal, also, failed }: RetryOptions,
+): Promise<T> {
   for (let n = 1; ; n++) {
     checkOpen(signal);
     try {

@@ -4,7 +4,7 @@ import type { Api } from "./api/api.ts";
 import { ApiVersions, type ClusterMetadata, type CoordinatorType, FindCoordinator, Metadata } from "./api/metadata.ts";
 import { checkOpen, retrying } from "./back-off.ts";
 import { Link, type LinkOptions } from "./link.ts";
-import { BrokerError, check, CODE, LinkError } from "./protocol-errors.ts";
+import { BrokerError, CODE, check, LinkError } from "./protocol-errors.ts";
 import { checkVersions } from "./versions.ts";
 
 export interface ClusterOptions extends LinkOptions {
@@ -89,7 +89,11 @@ export class Cluster {
     const partitions = this.#leaders.get(topic)?.length;
     if (partitions === undefined) throw new KeyfoldError("topic-unknown", `There is no topic "${topic}".`, { details: { topic } });
     if (!(partition < partitions && partition >= 0)) {
-      throw new KeyfoldError("partition-unknown", `Topic "${topic}" has ${partitions} partitions, 0 to ${partitions - 1}; there is no partition ${partition}.`, { details: { topic, partition } });
+      throw new KeyfoldError(
+        "partition-unknown",
+        `Topic "${topic}" has ${partitions} partitions, 0 to ${partitions - 1}; there is no partition ${partition}.`,
+        { details: { topic, partition } },
+      );
     }
     this.forgetTopic(topic);
     throw new BrokerError(5, `leader of ${topic}-${partition}`);
@@ -142,7 +146,15 @@ export class Cluster {
    * A request to a coordinator, repeated (with the coordinator looked up anew) until it succeeds. `read` throws for error codes
    * in the answer.
    */
-  callCoordinator<Q, A>(type: CoordinatorType, key: string, lane: Lane, api: Api<Q, A>, request: () => Q, read: (answer: A) => void, deadline = Number.POSITIVE_INFINITY): Promise<A> {
+  callCoordinator<Q, A>(
+    type: CoordinatorType,
+    key: string,
+    lane: Lane,
+    api: Api<Q, A>,
+    request: () => Q,
+    read: (answer: A) => void,
+    deadline = Number.POSITIVE_INFINITY,
+  ): Promise<A> {
     return retrying(
       async () => {
         const answer = await this.call(await this.coordinator(type, key), lane, api, request());
@@ -183,7 +195,7 @@ export class Cluster {
       this.#leaders.set(name, leaders);
     }
     // The brokers of the config were only needed to get here.
-    if (this.#nodes.size > 0) this.#seeds.forEach((_, i) => this.closeLane(-1 - i, "control"));
+    if (this.#nodes.size > 0) for (const i of this.#seeds.keys()) this.closeLane(-1 - i, "control");
     return metadata;
   }
 
@@ -223,7 +235,8 @@ export class Cluster {
 
 function parseAddress(text: string): Address {
   const match = /^\[?([^\]\s/]+?)\]?:(\d{1,5})$/.exec(text.trim());
-  if (match?.[1] === undefined) throw new KeyfoldError("config-invalid", `log.brokers: "${text}" is not host:port.`, { details: { value: text } });
+  if (match?.[1] === undefined)
+    throw new KeyfoldError("config-invalid", `log.brokers: "${text}" is not host:port.`, { details: { value: text } });
   return { host: match[1], port: Number(match[2]) };
 }
 

@@ -3,7 +3,7 @@ import type { Fetched, FetchRequest, OffsetRange, TopicPartition } from "../log.
 import { Fetch, type PartitionData } from "./api/fetch.ts";
 import { pause } from "./back-off.ts";
 import type { Cluster } from "./cluster.ts";
-import { CODE, BrokerError, isRetriable, toKeyfold } from "./protocol-errors.ts";
+import { BrokerError, CODE, isRetriable, toKeyfold } from "./protocol-errors.ts";
 import { readRecordSet } from "./record-set.ts";
 
 /** Connections for fetching from one broker. */
@@ -68,13 +68,25 @@ export class Fetcher {
     return new Promise((resolve, reject) => {
       const now = Date.now();
       const ask: Ask = {
-        request, deadline: now + request.maxWaitMs, giveUp: now + this.#options.unavailableAfterMs, failures: 0, rereads: 0, alone: false, end: request.position, done: false, resolve, reject,
+        request,
+        deadline: now + request.maxWaitMs,
+        giveUp: now + this.#options.unavailableAfterMs,
+        failures: 0,
+        rereads: 0,
+        alone: false,
+        end: request.position,
+        done: false,
+        resolve,
+        reject,
       };
       this.#asks.add(ask);
       const { signal } = request;
       if (signal !== undefined) {
         const stop = (): void => this.#answer(ask, Buffer.alloc(0), request.position);
-        if (signal.aborted) return stop();
+        if (signal.aborted) {
+          stop();
+          return;
+        }
         signal.addEventListener("abort", stop, { once: true });
         ask.resolve = (fetched) => {
           signal.removeEventListener("abort", stop);
@@ -94,7 +106,10 @@ export class Fetcher {
     if (ask.done) return;
     const { topic, partition } = ask.request;
     const known = this.#options.cluster.knownLeader(topic, partition);
-    if (known !== undefined) return this.#queue(this.#node(known), ask, wait);
+    if (known !== undefined) {
+      this.#queue(this.#node(known), ask, wait);
+      return;
+    }
     this.#options.cluster.leader(topic, partition).then(
       (leader) => this.#queue(this.#node(leader), ask, 0),
       (thrown: unknown) => this.#failed(ask, thrown),
@@ -140,9 +155,20 @@ export class Fetcher {
       maxWaitMs = alone ? 0 : Math.max(0, Math.min(maxWaitMs, deadline - now));
       maxBytes += request.maxBytes;
     }
-    const partitions = asks.map(({ request: { topic, partition, position, maxBytes: most } }) => ({ topic, partition, position, maxBytes: Math.min(most, 2 ** 31 - 1) }));
+    const partitions = asks.map(({ request: { topic, partition, position, maxBytes: most } }) => ({
+      topic,
+      partition,
+      position,
+      maxBytes: Math.min(most, 2 ** 31 - 1),
+    }));
     try {
-      const answer = await this.#options.cluster.call(node.id, `fetch-${lane}`, Fetch, { maxWaitMs, maxBytes: Math.min(maxBytes, MOST_BYTES), partitions }, maxWaitMs);
+      const answer = await this.#options.cluster.call(
+        node.id,
+        `fetch-${lane}`,
+        Fetch,
+        { maxWaitMs, maxBytes: Math.min(maxBytes, MOST_BYTES), partitions },
+        maxWaitMs,
+      );
       if (answer.errorCode !== CODE.none) throw new BrokerError(answer.errorCode, "Fetch");
       const found = new Map(answer.partitions.map((data) => [`${data.topic}/${data.partition}`, data]));
       for (const ask of asks) {
@@ -157,37 +183,51 @@ export class Fetcher {
   }
 
   #take(ask: Ask, { errorCode, lastStableOffset, aborted, records }: PartitionData): void {
-    if (errorCode === CODE.offsetOutOfRange) return void this.#outOfRange(ask);
-    if (errorCode !== CODE.none) return this.#failed(ask, new BrokerError(errorCode, `fetch from ${ask.request.topic}-${ask.request.partition}`));
-    const { position } = ask.request;
-    ask.failures = 0;
-    ask.giveUp = Date.now() + this.#options.unavailableAfterMs;
-    ask.end = Math.max(lastStableOffset, 0);
-    if (records !== null && records.length > 0) {
-      try {
-        const { data, next } = readRecordSet(records, aborted, ask.request);
-        if (next !== undefined && next > position) return this.#answer(ask, data, next);
-        throw new KeyfoldError("log-corrupt", `Kafka answered a fetch of ${ask.request.topic}-${ask.request.partition} at ${position} with ${records.length} bytes that hold no whole batch from there on.`, { remedy: "corrupt" });
-      } catch (thrown) {
-        if (ask.rereads++ >= REREADS) return this.#fail(ask, KeyfoldError.from(thrown, "log-corrupt", "corrupt"));
-        return this.#place(ask, GATHER_MS);
+    const { topic, partition, position } = ask.request;
+    if (errorCode === CODE.offsetOutOfRange) void this.#outOfRange(ask);
+    else if (errorCode !== CODE.none) this.#failed(ask, new BrokerError(errorCode, `fetch from ${topic}-${partition}`));
+    else {
+      ask.failures = 0;
+      ask.giveUp = Date.now() + this.#options.unavailableAfterMs;
+      ask.end = Math.max(lastStableOffset, 0);
+      if (records !== null && records.length > 0) this.#read(ask, records, aborted);
+      else if (position >= lastStableOffset && Date.now() >= ask.deadline) this.#answer(ask, Buffer.alloc(0), position);
+      else if (position >= lastStableOffset) this.#place(ask, GATHER_MS);
+      // Asked for alone and empty: compaction left nothing between here and the end.
+      else if (ask.alone) this.#answer(ask, Buffer.alloc(0), lastStableOffset);
+      else {
+        ask.alone = true;
+        this.#place(ask, 0);
       }
     }
-    if (position < lastStableOffset) {
-      // Asked for alone and empty: compaction left nothing between here and the end.
-      if (ask.alone) return this.#answer(ask, Buffer.alloc(0), lastStableOffset);
-      ask.alone = true;
-      return this.#place(ask, 0);
+  }
+
+  #read(ask: Ask, records: Buffer, aborted: PartitionData["aborted"]): void {
+    const { topic, partition, position } = ask.request;
+    try {
+      const { data, next } = readRecordSet(records, aborted, ask.request);
+      if (next === undefined || next <= position) {
+        throw new KeyfoldError(
+          "log-corrupt",
+          `Kafka answered a fetch of ${topic}-${partition} at ${position} with ${records.length} bytes that hold no whole batch from there on.`,
+          { remedy: "corrupt", details: { topic, partition, position } },
+        );
+      }
+      this.#answer(ask, data, next);
+    } catch (thrown) {
+      if (ask.rereads++ < REREADS) this.#place(ask, GATHER_MS);
+      else this.#fail(ask, KeyfoldError.from(thrown, "log-corrupt", "corrupt"));
     }
-    if (Date.now() >= ask.deadline) this.#answer(ask, Buffer.alloc(0), position);
-    else this.#place(ask, GATHER_MS);
   }
 
   #failed(ask: Ask, thrown: unknown): void {
     if (ask.done) return;
     const { topic, partition } = ask.request;
     const wait = pause(++ask.failures);
-    if (!isRetriable(thrown) || Date.now() + wait > ask.giveUp) return this.#fail(ask, toKeyfold(thrown, `Reading ${topic}-${partition}`));
+    if (!isRetriable(thrown) || Date.now() + wait > ask.giveUp) {
+      this.#fail(ask, toKeyfold(thrown, `Reading ${topic}-${partition}`));
+      return;
+    }
     this.#options.cluster.forgetTopic(topic);
     setTimeout(() => this.#place(ask, 0), wait);
   }
@@ -198,10 +238,18 @@ export class Fetcher {
     try {
       const [range] = await this.#options.ranges([ask.request]);
       const { start, end } = range ?? { start: 0, end: 0 };
-      if (position >= start && position <= end && ask.rereads++ < REREADS) return this.#place(ask, GATHER_MS);
+      if (position >= start && position <= end && ask.rereads++ < REREADS) {
+        this.#place(ask, GATHER_MS);
+        return;
+      }
       const gap = position < start ? start - position : position - end;
       const what = position < start ? `its records begin at ${start}: ${gap} are gone` : `its records end at ${end}, ${gap} before it`;
-      this.#fail(ask, new KeyfoldError("offset-out-of-range", `Position ${position} of ${topic}-${partition} is not in the log; ${what}.`, { details: { topic, partition, position, start, end, gap } }));
+      this.#fail(
+        ask,
+        new KeyfoldError("offset-out-of-range", `Position ${position} of ${topic}-${partition} is not in the log; ${what}.`, {
+          details: { topic, partition, position, start, end, gap },
+        }),
+      );
     } catch (thrown) {
       this.#fail(ask, toKeyfold(thrown, `Reading ${topic}-${partition}`));
     }

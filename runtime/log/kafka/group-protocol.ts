@@ -70,6 +70,10 @@ function reading<T>(what: string, read: () => T): T {
   try {
     return read();
   } catch (cause) {
-    throw new KeyfoldError("log-unavailable", `The ${what} in the consumer group cannot be read: a member that is not keyfold, or of another version, has joined.`, { remedy: "fatal", cause });
+    throw new KeyfoldError(
+      "log-unavailable",
+      `The ${what} in the consumer group cannot be read: a member that is not keyfold, or of another version, has joined.`,
+      { remedy: "fatal", cause },
+    );
   }
 }

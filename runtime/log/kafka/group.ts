@@ -7,7 +7,7 @@ import type { Membership } from "./api/offsets.ts";
 import { pause } from "./back-off.ts";
 import type { Cluster } from "./cluster.ts";
 import { ASSIGNOR, type Assignment, readAssignment, readSubscription, writeAssignment, writeSubscription } from "./group-protocol.ts";
-import { BrokerError, check, CODE, isRetriable, LinkError, toKeyfold } from "./protocol-errors.ts";
+import { BrokerError, CODE, check, isRetriable, LinkError, toKeyfold } from "./protocol-errors.ts";
 
 /** A task and the partitions that whoever runs it reads. */
 export interface GroupTask extends AssignableTask {
@@ -178,7 +178,15 @@ export class KafkaGroup {
         node,
         this.#joinLane,
         JoinGroup,
-        { group, memberId: this.#memberId, instanceId, sessionTimeoutMs: this.#sessionMs, rebalanceTimeoutMs: this.#rebalanceMs, protocol: ASSIGNOR, metadata: writeSubscription(subscription) },
+        {
+          group,
+          memberId: this.#memberId,
+          instanceId,
+          sessionTimeoutMs: this.#sessionMs,
+          rebalanceTimeoutMs: this.#rebalanceMs,
+          protocol: ASSIGNOR,
+          metadata: writeSubscription(subscription),
+        },
         this.#rebalanceMs + this.#sessionMs,
       );
     let joined = await ask();
@@ -190,7 +198,13 @@ export class KafkaGroup {
     this.#memberId = joined.memberId;
     const { generation } = joined;
     const assignments = joined.leader === joined.memberId ? await this.#divide(joined) : [];
-    const synced = await cluster.call(node, this.#joinLane, SyncGroup, { group, generation, memberId: this.#memberId, instanceId, assignments }, this.#rebalanceMs);
+    const synced = await cluster.call(
+      node,
+      this.#joinLane,
+      SyncGroup,
+      { group, generation, memberId: this.#memberId, instanceId, assignments },
+      this.#rebalanceMs,
+    );
     check(synced.errorCode, `SyncGroup of ${group}`);
     cluster.closeLane(node, this.#joinLane);
     const assignment = readAssignment(synced.assignment);
@@ -227,7 +241,12 @@ export class KafkaGroup {
       if (revoking !== undefined && !isRevoking) return { kind: "rebalance" };
       if (revoking === undefined && this.#wantsRejoin) return { kind: "rebalance" };
       try {
-        const { errorCode } = await cluster.call(await this.#coordinator(), "heartbeat", Heartbeat, { group, generation, memberId: this.#memberId, instanceId });
+        const { errorCode } = await cluster.call(await this.#coordinator(), "heartbeat", Heartbeat, {
+          group,
+          generation,
+          memberId: this.#memberId,
+          instanceId,
+        });
         if (errorCode === CODE.none) heard = Date.now();
         else if (errorCode === CODE.rebalanceInProgress) {
           heard = Date.now();
@@ -258,7 +277,11 @@ export class KafkaGroup {
     const { group, instanceId, events } = this.#options;
     this.#generation = -1;
     this.#memberId = "";
-    const error = new KeyfoldError("fenced", `Another host has joined the group "${group}" with our group.instance.id "${instanceId}": give every host an id of its own.`, { remedy: "migrated", cause: reason });
+    const error = new KeyfoldError(
+      "fenced",
+      `Another host has joined the group "${group}" with our group.instance.id "${instanceId}": give every host an id of its own.`,
+      { remedy: "migrated", cause: reason },
+    );
     await this.#tell(() => events.onFenced(error));
   }
 

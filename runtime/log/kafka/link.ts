@@ -60,7 +60,10 @@ export class Link {
           .send({
             logResponseError: false,
             request: { apiKey: api.key, apiVersion: api.version, apiName: api.name, encode: async () => encode(api, request) },
-            response: { decode: async (payload) => ({ clientSideThrottleTime: 0, answer: decode(api, payload) }), parse: async ({ answer }) => answer },
+            response: {
+              decode: async (payload) => ({ clientSideThrottleTime: 0, answer: decode(api, payload) }),
+              parse: async ({ answer }) => answer,
+            },
           })
           .then(resolve, reject);
       });
@@ -132,10 +135,17 @@ export class Link {
     const { name, message } = thrown instanceof Error ? thrown : { name: "Error", message: String(thrown) };
     const where = `${this.#host}:${this.#port}`;
     if (name === "KafkaJSSASLAuthenticationError" || /SASL/.test(message)) {
-      return new KeyfoldError("unauthorized", `Kafka at ${where} refused the login: ${message}. Check log.sasl in the config.`, { cause: thrown, details: { broker: where } });
+      return new KeyfoldError("unauthorized", `Kafka at ${where} refused the login: ${message}. Check log.sasl in the config.`, {
+        cause: thrown,
+        details: { broker: where },
+      });
     }
     if (thrown instanceof Error && "code" in thrown && TLS_CODES.test(String(thrown.code))) {
-      return new KeyfoldError("log-unavailable", `TLS with Kafka at ${where} failed: ${message}. Check log.ssl in the config, \`ca\` above all.`, { cause: thrown, details: { broker: where } });
+      return new KeyfoldError(
+        "log-unavailable",
+        `TLS with Kafka at ${where} failed: ${message}. Check log.ssl in the config, \`ca\` above all.`,
+        { cause: thrown, details: { broker: where } },
+      );
     }
     return new LinkError(`${what} to ${where}: ${message}`, thrown);
   }

@@ -1,5 +1,16 @@
 import { KeyfoldError } from "../../errors.ts";
-import type { CommitRequest, Fetched, FetchRequest, Log, OffsetCommit, OffsetRange, OutBatch, TopicDescription, TopicPartition, TopicSpec } from "../log.ts";
+import type {
+  CommitRequest,
+  Fetched,
+  FetchRequest,
+  Log,
+  OffsetCommit,
+  OffsetRange,
+  OutBatch,
+  TopicDescription,
+  TopicPartition,
+  TopicSpec,
+} from "../log.ts";
 import { allTopics, deleteTopic, describeTopic, ensureTopic } from "./admin.ts";
 import { type Membership, NO_MEMBER } from "./api/offsets.ts";
 import { InitProducerId, NO_IDENTITY } from "./api/transactions.ts";
@@ -8,7 +19,7 @@ import { Cluster } from "./cluster.ts";
 import { type Compression, checkCompression } from "./compression/compression.ts";
 import { Fetcher } from "./fetcher.ts";
 import type { LinkOptions } from "./link.ts";
-import { committedOffsets, commitOffsets, deleteGroup, offsetRanges } from "./offsets.ts";
+import { commitOffsets, committedOffsets, deleteGroup, offsetRanges } from "./offsets.ts";
 import { Producer } from "./producer.ts";
 import { check, toKeyfold } from "./protocol-errors.ts";
 import { TransactionalProducer } from "./transactions.ts";
@@ -87,13 +98,20 @@ class KafkaLog implements Log, KafkaExtras {
   #opening: Promise<Producer> | undefined;
   #opened = 0;
 
-  constructor(cluster: Cluster, { compression = "none", replicationFactor = -1, unavailableAfterMs = 30_000, transactionTimeoutMs = 10_000 }: KafkaLogOptions) {
+  constructor(
+    cluster: Cluster,
+    { compression = "none", replicationFactor = -1, unavailableAfterMs = 30_000, transactionTimeoutMs = 10_000 }: KafkaLogOptions,
+  ) {
     this.cluster = cluster;
     this.#compression = compression;
     this.#replicationFactor = replicationFactor;
     this.#unavailableAfterMs = unavailableAfterMs;
     this.#transactionTimeoutMs = transactionTimeoutMs;
-    this.#fetcher = new Fetcher({ cluster, unavailableAfterMs, ranges: (partitions) => offsetRanges(cluster, partitions, this.#deadline()) });
+    this.#fetcher = new Fetcher({
+      cluster,
+      unavailableAfterMs,
+      ranges: (partitions) => offsetRanges(cluster, partitions, this.#deadline()),
+    });
   }
 
   ensureTopic(spec: TopicSpec): Promise<TopicDescription> {
@@ -186,14 +204,22 @@ class KafkaLog implements Log, KafkaExtras {
     const { cluster } = this;
     const { identity } = await retrying(
       async () => {
-        const answer = await cluster.callAny(InitProducerId, { transactionalId: null, timeoutMs: this.#transactionTimeoutMs, identity: NO_IDENTITY });
+        const answer = await cluster.callAny(InitProducerId, {
+          transactionalId: null,
+          timeoutMs: this.#transactionTimeoutMs,
+          identity: NO_IDENTITY,
+        });
         check(answer.errorCode, "InitProducerId");
         return answer;
       },
       { deadline: this.#deadline(), signal: cluster.signal },
     );
     this.#producer = new Producer(identity, {
-      cluster, lane: "produce", transactionalId: null, compression: this.#compression, unavailableAfterMs: this.#unavailableAfterMs,
+      cluster,
+      lane: "produce",
+      transactionalId: null,
+      compression: this.#compression,
+      unavailableAfterMs: this.#unavailableAfterMs,
     });
     return this.#producer;
   }

@@ -1,15 +1,18 @@
 import { KeyfoldError } from "../../errors.ts";
-import type { OffsetCommit as Position, OffsetRange, TopicPartition } from "../log.ts";
+import type { OffsetRange, OffsetCommit as Position, TopicPartition } from "../log.ts";
 import { EARLIEST, LATEST, ListOffsets } from "./api/fetch.ts";
 import { DeleteGroups } from "./api/group.ts";
 import { type Membership, OffsetCommit, OffsetFetch } from "./api/offsets.ts";
 import { retrying } from "./back-off.ts";
 import type { Cluster } from "./cluster.ts";
-import { check, CODE } from "./protocol-errors.ts";
+import { CODE, check } from "./protocol-errors.ts";
 
 /** First readable offset and last stable offset of each partition, in the order asked. */
 export async function offsetRanges(cluster: Cluster, partitions: readonly TopicPartition[], deadline: number): Promise<OffsetRange[]> {
-  const [starts, ends] = await Promise.all([listOffsets(cluster, partitions, EARLIEST, deadline), listOffsets(cluster, partitions, LATEST, deadline)]);
+  const [starts, ends] = await Promise.all([
+    listOffsets(cluster, partitions, EARLIEST, deadline),
+    listOffsets(cluster, partitions, LATEST, deadline),
+  ]);
   return partitions.map((_, i) => ({ start: starts[i] ?? 0, end: ends[i] ?? 0 }));
 }
 
@@ -42,9 +45,20 @@ async function listOffsets(cluster: Cluster, partitions: readonly TopicPartition
 }
 
 /** Offsets of a group; undefined where none was committed. Waits for open transactions that hold offsets of these partitions. */
-export async function committedOffsets(cluster: Cluster, group: string, partitions: readonly TopicPartition[], deadline: number): Promise<(Position | undefined)[]> {
+export async function committedOffsets(
+  cluster: Cluster,
+  group: string,
+  partitions: readonly TopicPartition[],
+  deadline: number,
+): Promise<(Position | undefined)[]> {
   if (partitions.length === 0) return [];
-  const read = ({ errorCode, offsets }: { errorCode: number; offsets: readonly { topic: string; partition: number; errorCode: number }[] }): void => {
+  const read = ({
+    errorCode,
+    offsets,
+  }: {
+    errorCode: number;
+    offsets: readonly { topic: string; partition: number; errorCode: number }[];
+  }): void => {
     check(errorCode, `OffsetFetch of ${group}`);
     for (const offset of offsets) check(offset.errorCode, `OffsetFetch of ${group} for ${offset.topic}-${offset.partition}`);
   };
@@ -58,7 +72,13 @@ export async function committedOffsets(cluster: Cluster, group: string, partitio
 }
 
 /** Commits offsets outside a transaction. A member that was left behind gets `fenced`. */
-export async function commitOffsets(cluster: Cluster, group: string, member: Membership, offsets: readonly Position[], deadline: number): Promise<void> {
+export async function commitOffsets(
+  cluster: Cluster,
+  group: string,
+  member: Membership,
+  offsets: readonly Position[],
+  deadline: number,
+): Promise<void> {
   if (offsets.length === 0) return;
   const read = (errors: readonly { topic: string; partition: number; errorCode: number }[]): void => {
     for (const { topic, partition, errorCode } of errors) check(errorCode, `OffsetCommit of ${group} for ${topic}-${partition}`);
@@ -70,7 +90,9 @@ export async function deleteGroup(cluster: Cluster, group: string, deadline: num
   const read = (results: readonly { errorCode: number }[]): void => {
     const code = results[0]?.errorCode ?? CODE.none;
     if (code === CODE.nonEmptyGroup) {
-      throw new KeyfoldError("not-ready", `The group "${group}" has members: stop every host of the application first.`, { details: { group } });
+      throw new KeyfoldError("not-ready", `The group "${group}" has members: stop every host of the application first.`, {
+        details: { group },
+      });
     }
     if (code !== CODE.groupNotFound) check(code, `DeleteGroups of ${group}`);
   };

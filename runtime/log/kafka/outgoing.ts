@@ -1,7 +1,7 @@
 import { AT, ATTRIBUTE, asBuffer, batchEnd, corrupt, fillCrc, HEADER_BYTES, stampIfUntimed, writeInt64 } from "../batch-header.ts";
 import type { OutBatch } from "../log.ts";
 import type { ProducerIdentity } from "./api/transactions.ts";
-import { COMPRESSION_NAMES, compress, type Compression } from "./compression/compression.ts";
+import { COMPRESSION_NAMES, type Compression, compress } from "./compression/compression.ts";
 import type { Writer } from "./wire.ts";
 
 /** One v2 batch on its way out: Kafka takes one for each partition of a request. */

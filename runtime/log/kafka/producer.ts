@@ -75,11 +75,18 @@ export class Producer {
     return new Promise((resolve, reject) => {
       if (this.#broken !== undefined) throw this.#broken;
       const parts = batches.map((batch) => ({ batch, units: unitsOf(batch) }));
-      const sending: Sending = { bases: new Array<number>(batches.length).fill(-1), left: 0, giveUp: Date.now() + this.#options.unavailableAfterMs, resolve, reject, failed: false };
+      const sending: Sending = {
+        bases: new Array<number>(batches.length).fill(-1),
+        left: 0,
+        giveUp: Date.now() + this.#options.unavailableAfterMs,
+        resolve,
+        reject,
+        failed: false,
+      };
       parts.forEach(({ batch, units }, i) => {
         const queue = this.#queue(batch);
         sending.left += units.length;
-        units.forEach((unit, n) => queue.items.push({ unit, sending, index: n === 0 ? i : undefined }));
+        for (const [n, unit] of units.entries()) queue.items.push({ unit, sending, index: n === 0 ? i : undefined });
       });
       if (sending.left === 0) resolve(sending.bases);
       else this.#pump();
@@ -140,11 +147,18 @@ export class Producer {
       partition: queue.partition,
       writeBatch: (writer: Parameters<typeof writeUnit>[0]) => {
         const item = queue.items[0];
-        if (item !== undefined) writeUnit(writer, item.unit, { identity: this.#identity, sequence: queue.sequence, transactional, compression, now });
+        if (item !== undefined)
+          writeUnit(writer, item.unit, { identity: this.#identity, sequence: queue.sequence, transactional, compression, now });
       },
     }));
     try {
-      const produced = await cluster.call(leader, lane, Produce, { transactionalId, timeoutMs: REPLICA_TIMEOUT_MS, size: bytes + queues.length * 64 + 256, partitions }, REPLICA_TIMEOUT_MS);
+      const produced = await cluster.call(
+        leader,
+        lane,
+        Produce,
+        { transactionalId, timeoutMs: REPLICA_TIMEOUT_MS, size: bytes + queues.length * 64 + 256, partitions },
+        REPLICA_TIMEOUT_MS,
+      );
       const answers = new Map(produced.map((answer) => [`${answer.topic}/${answer.partition}`, answer]));
       for (const queue of queues) this.#answered(queue, answers.get(`${queue.topic}/${queue.partition}`));
     } catch (thrown) {
@@ -155,7 +169,10 @@ export class Producer {
 
   #answered(queue: Queue, answer: Produced | undefined): void {
     const code = answer === undefined ? CODE.unknownTopicOrPartition : answer.errorCode;
-    if (code !== CODE.none && code !== CODE.duplicateSequence) return this.#failed(queue, new BrokerError(code, `write to ${queue.topic}-${queue.partition}`));
+    if (code !== CODE.none && code !== CODE.duplicateSequence) {
+      this.#failed(queue, new BrokerError(code, `write to ${queue.topic}-${queue.partition}`));
+      return;
+    }
     queue.busy = false;
     queue.failures = 0;
     const item = queue.items.shift();

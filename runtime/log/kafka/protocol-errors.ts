@@ -2,17 +2,70 @@ import { KeyfoldError } from "../../errors.ts";
 
 /** Kafka's error codes by name: those that one of our requests can meet (https://kafka.apache.org/protocol#protocol_error_codes). */
 const NAMES: Readonly<Record<number, string>> = {
-  [-1]: "UNKNOWN_SERVER_ERROR", 1: "OFFSET_OUT_OF_RANGE", 2: "CORRUPT_MESSAGE", 3: "UNKNOWN_TOPIC_OR_PARTITION", 5: "LEADER_NOT_AVAILABLE",
-  6: "NOT_LEADER_OR_FOLLOWER", 7: "REQUEST_TIMED_OUT", 8: "BROKER_NOT_AVAILABLE", 9: "REPLICA_NOT_AVAILABLE", 10: "MESSAGE_TOO_LARGE", 12: "OFFSET_METADATA_TOO_LARGE",
-  13: "NETWORK_EXCEPTION", 14: "COORDINATOR_LOAD_IN_PROGRESS", 15: "COORDINATOR_NOT_AVAILABLE", 16: "NOT_COORDINATOR", 17: "INVALID_TOPIC_EXCEPTION", 18: "RECORD_LIST_TOO_LARGE",
-  19: "NOT_ENOUGH_REPLICAS", 20: "NOT_ENOUGH_REPLICAS_AFTER_APPEND", 22: "ILLEGAL_GENERATION", 23: "INCONSISTENT_GROUP_PROTOCOL", 24: "INVALID_GROUP_ID", 25: "UNKNOWN_MEMBER_ID",
-  26: "INVALID_SESSION_TIMEOUT", 27: "REBALANCE_IN_PROGRESS", 28: "INVALID_COMMIT_OFFSET_SIZE", 29: "TOPIC_AUTHORIZATION_FAILED", 30: "GROUP_AUTHORIZATION_FAILED",
-  31: "CLUSTER_AUTHORIZATION_FAILED", 32: "INVALID_TIMESTAMP", 35: "UNSUPPORTED_VERSION", 36: "TOPIC_ALREADY_EXISTS", 37: "INVALID_PARTITIONS", 38: "INVALID_REPLICATION_FACTOR",
-  40: "INVALID_CONFIG", 41: "NOT_CONTROLLER", 42: "INVALID_REQUEST", 44: "POLICY_VIOLATION", 45: "OUT_OF_ORDER_SEQUENCE_NUMBER", 46: "DUPLICATE_SEQUENCE_NUMBER",
-  47: "INVALID_PRODUCER_EPOCH", 48: "INVALID_TXN_STATE", 49: "INVALID_PRODUCER_ID_MAPPING", 50: "INVALID_TRANSACTION_TIMEOUT", 51: "CONCURRENT_TRANSACTIONS",
-  53: "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", 56: "KAFKA_STORAGE_ERROR", 59: "UNKNOWN_PRODUCER_ID", 67: "DELEGATION_TOKEN_EXPIRED", 68: "NON_EMPTY_GROUP", 69: "GROUP_ID_NOT_FOUND",
-  74: "FENCED_LEADER_EPOCH", 75: "UNKNOWN_LEADER_EPOCH", 76: "UNSUPPORTED_COMPRESSION_TYPE", 78: "OFFSET_NOT_AVAILABLE", 79: "MEMBER_ID_REQUIRED", 81: "GROUP_MAX_SIZE_REACHED",
-  82: "FENCED_INSTANCE_ID", 87: "INVALID_RECORD", 88: "UNSTABLE_OFFSET_COMMIT", 89: "THROTTLING_QUOTA_EXCEEDED", 90: "PRODUCER_FENCED", 100: "UNKNOWN_TOPIC_ID", 120: "TRANSACTION_ABORTABLE",
+  [-1]: "UNKNOWN_SERVER_ERROR",
+  1: "OFFSET_OUT_OF_RANGE",
+  2: "CORRUPT_MESSAGE",
+  3: "UNKNOWN_TOPIC_OR_PARTITION",
+  5: "LEADER_NOT_AVAILABLE",
+  6: "NOT_LEADER_OR_FOLLOWER",
+  7: "REQUEST_TIMED_OUT",
+  8: "BROKER_NOT_AVAILABLE",
+  9: "REPLICA_NOT_AVAILABLE",
+  10: "MESSAGE_TOO_LARGE",
+  12: "OFFSET_METADATA_TOO_LARGE",
+  13: "NETWORK_EXCEPTION",
+  14: "COORDINATOR_LOAD_IN_PROGRESS",
+  15: "COORDINATOR_NOT_AVAILABLE",
+  16: "NOT_COORDINATOR",
+  17: "INVALID_TOPIC_EXCEPTION",
+  18: "RECORD_LIST_TOO_LARGE",
+  19: "NOT_ENOUGH_REPLICAS",
+  20: "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
+  22: "ILLEGAL_GENERATION",
+  23: "INCONSISTENT_GROUP_PROTOCOL",
+  24: "INVALID_GROUP_ID",
+  25: "UNKNOWN_MEMBER_ID",
+  26: "INVALID_SESSION_TIMEOUT",
+  27: "REBALANCE_IN_PROGRESS",
+  28: "INVALID_COMMIT_OFFSET_SIZE",
+  29: "TOPIC_AUTHORIZATION_FAILED",
+  30: "GROUP_AUTHORIZATION_FAILED",
+  31: "CLUSTER_AUTHORIZATION_FAILED",
+  32: "INVALID_TIMESTAMP",
+  35: "UNSUPPORTED_VERSION",
+  36: "TOPIC_ALREADY_EXISTS",
+  37: "INVALID_PARTITIONS",
+  38: "INVALID_REPLICATION_FACTOR",
+  40: "INVALID_CONFIG",
+  41: "NOT_CONTROLLER",
+  42: "INVALID_REQUEST",
+  44: "POLICY_VIOLATION",
+  45: "OUT_OF_ORDER_SEQUENCE_NUMBER",
+  46: "DUPLICATE_SEQUENCE_NUMBER",
+  47: "INVALID_PRODUCER_EPOCH",
+  48: "INVALID_TXN_STATE",
+  49: "INVALID_PRODUCER_ID_MAPPING",
+  50: "INVALID_TRANSACTION_TIMEOUT",
+  51: "CONCURRENT_TRANSACTIONS",
+  53: "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+  56: "KAFKA_STORAGE_ERROR",
+  59: "UNKNOWN_PRODUCER_ID",
+  67: "DELEGATION_TOKEN_EXPIRED",
+  68: "NON_EMPTY_GROUP",
+  69: "GROUP_ID_NOT_FOUND",
+  74: "FENCED_LEADER_EPOCH",
+  75: "UNKNOWN_LEADER_EPOCH",
+  76: "UNSUPPORTED_COMPRESSION_TYPE",
+  78: "OFFSET_NOT_AVAILABLE",
+  79: "MEMBER_ID_REQUIRED",
+  81: "GROUP_MAX_SIZE_REACHED",
+  82: "FENCED_INSTANCE_ID",
+  87: "INVALID_RECORD",
+  88: "UNSTABLE_OFFSET_COMMIT",
+  89: "THROTTLING_QUOTA_EXCEEDED",
+  90: "PRODUCER_FENCED",
+  100: "UNKNOWN_TOPIC_ID",
+  120: "TRANSACTION_ABORTABLE",
 };
 
 /** Another attempt may succeed, perhaps at another broker. */
@@ -87,15 +140,37 @@ export function toKeyfold(thrown: unknown, what: string): KeyfoldError {
   const reason = thrown instanceof Error ? thrown.message : String(thrown);
   const details = thrown instanceof BrokerError ? { kafkaError: thrown.errorCode } : {};
   if (thrown instanceof BrokerError) {
-    if (thrown.fenced) return new KeyfoldError("fenced", `${what}: another owner has taken over (${reason}).`, { remedy: "migrated", cause: thrown, details });
-    if (FORBIDDEN.has(thrown.errorCode)) return new KeyfoldError("unauthorized", `${what}: Kafka does not allow it (${reason}). Ask for the ACL that the message names.`, { cause: thrown, details });
+    if (thrown.fenced)
+      return new KeyfoldError("fenced", `${what}: another owner has taken over (${reason}).`, {
+        remedy: "migrated",
+        cause: thrown,
+        details,
+      });
+    if (FORBIDDEN.has(thrown.errorCode))
+      return new KeyfoldError("unauthorized", `${what}: Kafka does not allow it (${reason}). Ask for the ACL that the message names.`, {
+        cause: thrown,
+        details,
+      });
     if (thrown.errorCode === 32) {
-      return new KeyfoldError("bad-request", `${what}: a record's timestamp is further from now than the topic allows (message.timestamp.after.max.ms, .before.max.ms).`, { cause: thrown, details });
+      return new KeyfoldError(
+        "bad-request",
+        `${what}: a record's timestamp is further from now than the topic allows (message.timestamp.after.max.ms, .before.max.ms).`,
+        { cause: thrown, details },
+      );
     }
     if (thrown.errorCode === 10 || thrown.errorCode === 18) {
-      return new KeyfoldError("limit-exceeded", `${what}: a batch is larger than the topic's max.message.bytes (${reason}). Raise that setting, or write smaller records.`, { cause: thrown, details });
+      return new KeyfoldError(
+        "limit-exceeded",
+        `${what}: a batch is larger than the topic's max.message.bytes (${reason}). Raise that setting, or write smaller records.`,
+        { cause: thrown, details },
+      );
     }
   }
-  if (isRetriable(thrown)) return new KeyfoldError("log-unavailable", `${what}: Kafka does not answer as it should (${reason}). It is tried again.`, { remedy: "retry", cause: thrown, details });
+  if (isRetriable(thrown))
+    return new KeyfoldError("log-unavailable", `${what}: Kafka does not answer as it should (${reason}). It is tried again.`, {
+      remedy: "retry",
+      cause: thrown,
+      details,
+    });
   return new KeyfoldError("log-unavailable", `${what}: ${reason}`, { remedy: "fatal", cause: thrown, details });
 }

@@ -71,10 +71,14 @@ function checkCrc(raw: Buffer, at: number, end: number, { topic, partition }: To
   const found = crc32c(raw, at + AT.attributes, end);
   if (found === written) return;
   const offset = readInt64(raw, at);
-  throw new KeyfoldError("log-corrupt", `The batch at offset ${offset} of ${topic}-${partition} is damaged: its checksum is ${found}, its header says ${written}.`, {
-    remedy: "corrupt",
-    details: { topic, partition, offset },
-  });
+  throw new KeyfoldError(
+    "log-corrupt",
+    `The batch at offset ${offset} of ${topic}-${partition} is damaged: its checksum is ${found}, its header says ${written}.`,
+    {
+      remedy: "corrupt",
+      details: { topic, partition, offset },
+    },
+  );
 }
 
 /** The same batch without compression. Its checksum was that of the compressed bytes: 0 says that it carries none. */
@@ -86,11 +90,15 @@ function unpack(raw: Buffer, at: number, end: number, compression: number, { top
     if (thrown instanceof KeyfoldError) throw thrown;
     const offset = readInt64(raw, at);
     const name = COMPRESSION_NAMES[compression] ?? `kind ${compression}`;
-    throw new KeyfoldError("log-corrupt", `The batch at offset ${offset} of ${topic}-${partition} cannot be decompressed (${name}): ${thrown instanceof Error ? thrown.message : String(thrown)}.`, {
-      remedy: "corrupt",
-      cause: thrown,
-      details: { topic, partition, offset },
-    });
+    throw new KeyfoldError(
+      "log-corrupt",
+      `The batch at offset ${offset} of ${topic}-${partition} cannot be decompressed (${name}): ${thrown instanceof Error ? thrown.message : String(thrown)}.`,
+      {
+        remedy: "corrupt",
+        cause: thrown,
+        details: { topic, partition, offset },
+      },
+    );
   }
   const batch = Buffer.allocUnsafe(HEADER_BYTES + records.length);
   raw.copy(batch, 0, at, at + HEADER_BYTES);

@@ -1,13 +1,22 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { KeyfoldError } from "../../errors.ts";
+import type { KeyfoldError } from "../../errors.ts";
 import type { CommitRequest } from "../log.ts";
 import type { Api } from "./api/api.ts";
 import type { Membership } from "./api/offsets.ts";
-import { AddOffsetsToTxn, AddPartitionsToTxn, DescribeTransactions, EndTxn, InitProducerId, NO_IDENTITY, type ProducerIdentity, TxnOffsetCommit } from "./api/transactions.ts";
+import {
+  AddOffsetsToTxn,
+  AddPartitionsToTxn,
+  DescribeTransactions,
+  EndTxn,
+  InitProducerId,
+  NO_IDENTITY,
+  type ProducerIdentity,
+  TxnOffsetCommit,
+} from "./api/transactions.ts";
 import type { Cluster, Lane } from "./cluster.ts";
 import type { Compression } from "./compression/compression.ts";
 import { Producer } from "./producer.ts";
-import { BrokerError, check, CODE, toKeyfold } from "./protocol-errors.ts";
+import { BrokerError, CODE, check, toKeyfold } from "./protocol-errors.ts";
 
 export interface TransactionsOptions {
   readonly cluster: Cluster;
@@ -77,7 +86,11 @@ export class TransactionalProducer {
   async #ready(): Promise<Producer> {
     if (this.#stained || this.#producer === undefined) {
       const { transactionalId, transactionTimeoutMs } = this.#options;
-      const { identity } = await this.#ask(InitProducerId, () => ({ transactionalId, timeoutMs: transactionTimeoutMs, identity: this.#identity }), ({ errorCode }) => check(errorCode, "InitProducerId"));
+      const { identity } = await this.#ask(
+        InitProducerId,
+        () => ({ transactionalId, timeoutMs: transactionTimeoutMs, identity: this.#identity }),
+        ({ errorCode }) => check(errorCode, "InitProducerId"),
+      );
       this.#identity = identity;
       this.#producer = new Producer(identity, { ...this.#options });
       this.#stained = false;
@@ -107,14 +120,34 @@ export class TransactionalProducer {
     const base = { transactionalId, identity };
     // Both go to the transaction coordinator, over one connection, in this order.
     const added = Promise.all([
-      batches.length === 0 ? undefined : this.#ask(AddPartitionsToTxn, () => ({ ...base, partitions: batches }), (errors) => checkEach(errors, "AddPartitionsToTxn")),
-      offsets.length === 0 ? undefined : this.#ask(AddOffsetsToTxn, () => ({ ...base, group }), ({ errorCode }) => check(errorCode, "AddOffsetsToTxn")),
+      batches.length === 0
+        ? undefined
+        : this.#ask(
+            AddPartitionsToTxn,
+            () => ({ ...base, partitions: batches }),
+            (errors) => checkEach(errors, "AddPartitionsToTxn"),
+          ),
+      offsets.length === 0
+        ? undefined
+        : this.#ask(
+            AddOffsetsToTxn,
+            () => ({ ...base, group }),
+            ({ errorCode }) => check(errorCode, "AddOffsetsToTxn"),
+          ),
     ]);
     await added;
     const { cluster, lane } = this.#options;
     const commitOffsets = async (): Promise<void> => {
       if (offsets.length === 0) return;
-      await cluster.callCoordinator("group", group, lane, TxnOffsetCommit, () => ({ ...base, group, member, offsets }), (errors) => checkEach(errors, "TxnOffsetCommit"), this.#deadline());
+      await cluster.callCoordinator(
+        "group",
+        group,
+        lane,
+        TxnOffsetCommit,
+        () => ({ ...base, group, member, offsets }),
+        (errors) => checkEach(errors, "TxnOffsetCommit"),
+        this.#deadline(),
+      );
     };
     // Both must have ended, well or not, before the transaction may be.
     const [sent, committed] = await Promise.allSettled([producer.send(batches), commitOffsets()]);
@@ -132,7 +165,12 @@ export class TransactionalProducer {
     const identity = this.#identity;
     const deadline = commit ? Number.POSITIVE_INFINITY : Date.now() + ABORT_MS;
     try {
-      await this.#ask(EndTxn, () => ({ transactionalId, identity, commit }), ({ errorCode }) => check(errorCode, "EndTxn"), deadline);
+      await this.#ask(
+        EndTxn,
+        () => ({ transactionalId, identity, commit }),
+        ({ errorCode }) => check(errorCode, "EndTxn"),
+        deadline,
+      );
     } catch (thrown) {
       this.#stained = true;
       throw thrown;
@@ -148,7 +186,12 @@ export class TransactionalProducer {
     const deadline = Date.now() + VISIBLE_MS;
     try {
       for (let wait = 1; Date.now() < deadline; wait = Math.min(wait * 2, 50)) {
-        const { errorCode, state } = await cluster.call(await cluster.coordinator("transaction", transactionalId), lane, DescribeTransactions, { transactionalId });
+        const { errorCode, state } = await cluster.call(
+          await cluster.coordinator("transaction", transactionalId),
+          lane,
+          DescribeTransactions,
+          { transactionalId },
+        );
         if (errorCode !== CODE.none || state !== "PrepareCommit") return;
         await sleep(wait);
       }
@@ -160,7 +203,8 @@ export class TransactionalProducer {
   /** Best effort, so that readers need not wait for it to time out: renewing the epoch before the next commit aborts it too. */
   async #abort(): Promise<void> {
     await this.#end(false).catch((thrown: unknown) => {
-      if (thrown instanceof BrokerError && thrown.fenced) this.#fenced = toKeyfold(thrown, `Transaction of ${this.#options.transactionalId}`);
+      if (thrown instanceof BrokerError && thrown.fenced)
+        this.#fenced = toKeyfold(thrown, `Transaction of ${this.#options.transactionalId}`);
     });
   }
 
@@ -175,7 +219,10 @@ export class TransactionalProducer {
 }
 
 /** Throws the first error; one that is final before one that another try may mend. */
-function checkEach(errors: readonly { readonly topic: string; readonly partition: number; readonly errorCode: number }[], request: string): void {
+function checkEach(
+  errors: readonly { readonly topic: string; readonly partition: number; readonly errorCode: number }[],
+  request: string,
+): void {
   const failed = errors
     .filter(({ errorCode }) => errorCode !== CODE.none)
     .map(({ topic, partition, errorCode }) => new BrokerError(errorCode, `${request} of ${topic}-${partition}`))

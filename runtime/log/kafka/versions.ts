@@ -11,13 +11,36 @@ import { AddOffsetsToTxn, AddPartitionsToTxn, DescribeTransactions, EndTxn, Init
 export function checkVersions(spoken: readonly { readonly key: number; readonly min: number; readonly max: number }[]): void {
   const ranges = new Map(spoken.map((range) => [range.key, range]));
   const ours = [
-    Fetch, ListOffsets, Produce, Metadata, FindCoordinator, OffsetCommit, OffsetFetch, CreateTopics, DeleteTopics, DescribeConfigs,
-    InitProducerId, AddPartitionsToTxn, AddOffsetsToTxn, TxnOffsetCommit, EndTxn, DescribeTransactions, JoinGroup, SyncGroup, Heartbeat, LeaveGroup, DeleteGroups,
+    Fetch,
+    ListOffsets,
+    Produce,
+    Metadata,
+    FindCoordinator,
+    OffsetCommit,
+    OffsetFetch,
+    CreateTopics,
+    DeleteTopics,
+    DescribeConfigs,
+    InitProducerId,
+    AddPartitionsToTxn,
+    AddOffsetsToTxn,
+    TxnOffsetCommit,
+    EndTxn,
+    DescribeTransactions,
+    JoinGroup,
+    SyncGroup,
+    Heartbeat,
+    LeaveGroup,
+    DeleteGroups,
   ];
   for (const { key, version, name } of ours) {
     const range = ranges.get(key);
     if (range !== undefined && version >= range.min && version <= range.max) continue;
     const speaks = range === undefined ? "does not know the request" : `speaks versions ${range.min} to ${range.max}`;
-    throw new KeyfoldError("log-unavailable", `The Kafka broker cannot be used: of ${name} it ${speaks}, version ${version} is needed. Brokers from 3.0 on have all of them.`, { remedy: "user" });
+    throw new KeyfoldError(
+      "log-unavailable",
+      `The Kafka broker cannot be used: of ${name} it ${speaks}, version ${version} is needed. Brokers from 3.0 on have all of them.`,
+      { remedy: "user" },
+    );
   }
 }

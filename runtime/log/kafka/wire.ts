@@ -44,7 +44,7 @@ export class Writer {
 
   uvarint(value: number): this {
     let rest = value;
-    for (; rest > 127; rest >>>= 7) this.int8(((rest & 127) | 128) << 24 >> 24);
+    for (; rest > 127; rest >>>= 7) this.int8((((rest & 127) | 128) << 24) >> 24);
     return this.int8(rest);
   }
 

@@ -12,7 +12,15 @@ function roundTrip(kind: Compression, bytes: Buffer): Buffer {
 
 /** Text with repetitions near and far, as records have. */
 const repetitive = fc
-  .array(fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.tuple(fc.uint8Array({ minLength: 1, maxLength: 6 }), fc.integer({ min: 1, max: 400 })).map(([bytes, times]) => Buffer.concat(new Array<Uint8Array>(times).fill(bytes)))), { maxLength: 60 })
+  .array(
+    fc.oneof(
+      fc.uint8Array({ maxLength: 40 }),
+      fc
+        .tuple(fc.uint8Array({ minLength: 1, maxLength: 6 }), fc.integer({ min: 1, max: 400 }))
+        .map(([bytes, times]) => Buffer.concat(new Array<Uint8Array>(times).fill(bytes))),
+    ),
+    { maxLength: 60 },
+  )
   .map((parts) => Buffer.concat(parts));
 
 describe("compression", () => {

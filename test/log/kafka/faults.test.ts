@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { KeyfoldError } from "../../../runtime/errors.ts";
-import { describeKafka } from "../../fixtures/kafka-broker.ts";
 import type { Fault } from "../../fixtures/kafka/fault-proxy.ts";
+import { describeKafka } from "../../fixtures/kafka-broker.ts";
 import { outBatch, readAll } from "../helpers.ts";
 import { type KafkaLog, newGroup, newTopic, openLog } from "./helpers.ts";
 
@@ -20,7 +20,10 @@ const FAULTS: readonly [Api, Fault][] = (["EndTxn", "Produce", "TxnOffsetCommit"
  * What a task does, in small: takes the input from the committed offset on, writes what it makes of it, commits; after a failure it
  * begins again at the commit.
  */
-async function copy(log: KafkaLog, { input, output, group, atomic, records }: { input: string; output: string; group: string; atomic: boolean; records: number }): Promise<number> {
+async function copy(
+  log: KafkaLog,
+  { input, output, group, atomic, records }: { input: string; output: string; group: string; atomic: boolean; records: number },
+): Promise<number> {
   let failures = 0;
   for (;;) {
     try {
@@ -29,8 +32,21 @@ async function copy(log: KafkaLog, { input, output, group, atomic, records }: { 
         const rows = (await readAll(log, input, 0, position)).slice(0, 10);
         const last = rows.at(-1);
         if (last === undefined) continue;
-        const batches = [0, 1].map((partition) => outBatch(output, partition, rows.map(({ key, value }) => [key, value] as const), 200));
-        await log.commit({ group, producer: `${group}-0_0`, atomic, offsets: [{ topic: input, partition: 0, offset: last.offset + 1 }], batches });
+        const batches = [0, 1].map((partition) =>
+          outBatch(
+            output,
+            partition,
+            rows.map(({ key, value }) => [key, value] as const),
+            200,
+          ),
+        );
+        await log.commit({
+          group,
+          producer: `${group}-0_0`,
+          atomic,
+          offsets: [{ topic: input, partition: 0, offset: last.offset + 1 }],
+          batches,
+        });
         position = last.offset + 1;
       }
       return failures;
@@ -53,7 +69,11 @@ describeKafka("kafka: faults on the wire", { listener: "proxied" }, (broker) => 
       await copy(log, { input, output, group: newGroup(), atomic: true, records: pairs.length });
       assert.deepEqual(proxy.fired, [`${api}:${fault.kind}`, `${api}:${fault.kind}`], "the faults have happened");
       proxy.reset();
-      for (const partition of [0, 1]) assert.deepEqual((await readAll(log, output, partition)).map(({ value }) => value), pairs.map(([, value]) => value));
+      for (const partition of [0, 1])
+        assert.deepEqual(
+          (await readAll(log, output, partition)).map(({ value }) => value),
+          pairs.map(([, value]) => value),
+        );
     });
   }
 
@@ -65,7 +85,10 @@ describeKafka("kafka: faults on the wire", { listener: "proxied" }, (broker) => 
     await Promise.all(Array.from({ length: 30 }, (_, i) => log.append([outBatch(topic, 0, [["k", `${i}`]])])));
     assert.equal(proxy.fired.length, 3);
     proxy.reset();
-    assert.deepEqual((await readAll(log, topic, 0)).map(({ value }) => value), Array.from({ length: 30 }, (_, i) => `${i}`));
+    assert.deepEqual(
+      (await readAll(log, topic, 0)).map(({ value }) => value),
+      Array.from({ length: 30 }, (_, i) => `${i}`),
+    );
   });
 
   test("a broker killed and started again in the middle of everything", async (t) => {
@@ -82,8 +105,15 @@ describeKafka("kafka: faults on the wire", { listener: "proxied" }, (broker) => 
     await broker().kill();
     await broker().start();
     await Promise.all([copied, appended]);
-    for (const partition of [0, 1]) assert.deepEqual((await readAll(log, output, partition)).map(({ value }) => value), pairs.map(([, value]) => value));
-    assert.deepEqual((await readAll(log, other, 0)).map(({ value }) => value), Array.from({ length: 60 }, (_, i) => `${i}`));
+    for (const partition of [0, 1])
+      assert.deepEqual(
+        (await readAll(log, output, partition)).map(({ value }) => value),
+        pairs.map(([, value]) => value),
+      );
+    assert.deepEqual(
+      (await readAll(log, other, 0)).map(({ value }) => value),
+      Array.from({ length: 60 }, (_, i) => `${i}`),
+    );
   });
 
   test("a broker that stays away is said to be away, in plain words, and closing does not wait for it", async (t) => {
@@ -102,7 +132,10 @@ describeKafka("kafka: faults on the wire", { listener: "proxied" }, (broker) => 
       assert.rejects(log.offsets([{ topic, partition: 0 }]), away),
     ]);
     const forever = log.commit({ group: "g", producer: "p", atomic: true, batches: [outBatch(topic, 0, [["k", "v"]])], offsets: [] });
-    const ended = assert.rejects(forever, (thrown) => thrown instanceof KeyfoldError && (thrown.code === "log-closed" || thrown.code === "log-unavailable"));
+    const ended = assert.rejects(
+      forever,
+      (thrown) => thrown instanceof KeyfoldError && (thrown.code === "log-closed" || thrown.code === "log-unavailable"),
+    );
     await log.close();
     await ended;
     await broker().start();

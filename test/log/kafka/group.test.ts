@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test, type TestContext } from "node:test";
+import { type TestContext, test } from "node:test";
 import type { KeyfoldError } from "../../../runtime/errors.ts";
 import { type GroupAssignment, type GroupOptions, KafkaGroup } from "../../../runtime/log/kafka/group.ts";
 import { describeKafka, type KafkaBroker } from "../../fixtures/kafka-broker.ts";
@@ -85,19 +85,33 @@ describeKafka("kafka: group membership", { listener: "proxied" }, (broker) => {
     const name = newGroup();
     const a = await host(t, broker(), name, topic, { host: () => ({ url: "http://a" }) });
     await a.has(4);
-    assert.deepEqual(a.last?.partitions, [0, 1, 2, 3].map((partition) => ({ topic, partition })));
+    assert.deepEqual(
+      a.last?.partitions,
+      [0, 1, 2, 3].map((partition) => ({ topic, partition })),
+    );
     const b = await host(t, broker(), name, topic, { host: () => ({ url: "http://b" }) });
     await Promise.all([a.has(2), b.has(2)]);
     assert.deepEqual([...a.tasks, ...b.tasks].sort(), ["0_0", "0_1", "0_2", "0_3"]);
     assert.deepEqual(a.tasks, ["0_0", "0_1"], "it keeps what it can");
     for (const { last } of [a, b]) {
-      assert.deepEqual(last?.placement, { "0_0": a.group.membership?.memberId, "0_1": a.group.membership?.memberId, "0_2": b.group.membership?.memberId, "0_3": b.group.membership?.memberId });
-      assert.deepEqual(last?.hosts, { [a.group.membership?.memberId ?? ""]: { url: "http://a" }, [b.group.membership?.memberId ?? ""]: { url: "http://b" } });
+      assert.deepEqual(last?.placement, {
+        "0_0": a.group.membership?.memberId,
+        "0_1": a.group.membership?.memberId,
+        "0_2": b.group.membership?.memberId,
+        "0_3": b.group.membership?.memberId,
+      });
+      assert.deepEqual(last?.hosts, {
+        [a.group.membership?.memberId ?? ""]: { url: "http://a" },
+        [b.group.membership?.memberId ?? ""]: { url: "http://b" },
+      });
     }
     await b.group.close();
     await a.has(4);
     assert.deepEqual(a.events, ["assigned 0_0 0_1 0_2 0_3", "revoked", "assigned 0_0 0_1", "revoked", "assigned 0_0 0_1 0_2 0_3"]);
-    assert.deepEqual([...a.errors, ...b.errors].filter(({ remedy }) => remedy !== "retry"), []);
+    assert.deepEqual(
+      [...a.errors, ...b.errors].filter(({ remedy }) => remedy !== "retry"),
+      [],
+    );
   });
 
   test("the tasks are committed before they are taken over, however long it takes", async (t) => {
@@ -108,7 +122,13 @@ describeKafka("kafka: group membership", { listener: "proxied" }, (broker) => {
     // Longer than a session: the heartbeats go on meanwhile.
     a.onRevoked = async () => {
       await new Promise((resolve) => setTimeout(resolve, 1500));
-      await a.log.commit({ group: name, producer: `${name}-0_3`, atomic: false, batches: [], offsets: [{ topic, partition: 3, offset: 42 }] });
+      await a.log.commit({
+        group: name,
+        producer: `${name}-0_3`,
+        atomic: false,
+        batches: [],
+        offsets: [{ topic, partition: 3, offset: 42 }],
+      });
     };
     const b = await host(t, broker(), name, topic, { sessionTimeoutMs: 1000 });
     await b.has(2);
@@ -130,7 +150,8 @@ describeKafka("kafka: group membership", { listener: "proxied" }, (broker) => {
     assert.deepEqual([again.last?.membership.generation, again.tasks], [generation, b.last?.tasks]);
     await b.until(() => b.events.includes("fenced"));
     const commit = { group: name, producer: `${name}-0_2`, batches: [], offsets: [{ topic, partition: 2, offset: 1 }] };
-    for (const atomic of [false, true]) await assert.rejects(b.log.commit({ ...commit, atomic }), (error: KeyfoldError) => error.code === "fenced");
+    for (const atomic of [false, true])
+      await assert.rejects(b.log.commit({ ...commit, atomic }), (error: KeyfoldError) => error.code === "fenced");
     await again.log.commit({ ...commit, atomic: false });
     assert.deepEqual(a.events.slice(-1), ["assigned 0_0 0_1"], "the others have noticed nothing");
     // Leaving without saying so, as a static member does at a restart, changes nothing either.
@@ -153,8 +174,15 @@ describeKafka("kafka: group membership", { listener: "proxied" }, (broker) => {
     const b = await host(t, broker(), name, topic);
     await Promise.all([a.has(2), b.has(2)]);
     a.log.setMembership(name, before);
-    const commit = (atomic: boolean) => ({ group: name, producer: `${name}-0_3-${atomic}`, atomic, batches: [outBatch(output, 0, [["zombie", "x"]])], offsets: [{ topic, partition: 3, offset: 9 }] });
-    for (const atomic of [true, false]) await assert.rejects(a.log.commit(commit(atomic)), (error: KeyfoldError) => error.code === "fenced" && error.remedy === "migrated");
+    const commit = (atomic: boolean) => ({
+      group: name,
+      producer: `${name}-0_3-${atomic}`,
+      atomic,
+      batches: [outBatch(output, 0, [["zombie", "x"]])],
+      offsets: [{ topic, partition: 3, offset: 9 }],
+    });
+    for (const atomic of [true, false])
+      await assert.rejects(a.log.commit(commit(atomic)), (error: KeyfoldError) => error.code === "fenced" && error.remedy === "migrated");
     assert.deepEqual(await b.log.committed(name, [{ topic, partition: 3 }]), [undefined]);
     await b.log.commit(commit(true));
     assert.equal((await b.log.committed(name, [{ topic, partition: 3 }]))[0]?.offset, 9);
@@ -184,8 +212,19 @@ describeKafka("kafka: group membership", { listener: "proxied" }, (broker) => {
     const name = names[0] ?? "";
     const second = await host(t, broker(), name, topic);
     await Promise.all([second.has(2), hosts[0]?.has(2)]);
-    assert.deepEqual(hosts.map(({ events }) => events.length), [3, 1, 1]);
-    const described = await broker().tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", ["--bootstrap-server", broker().brokers.join(","), "--describe", "--group", name, "--members", "--verbose"]);
+    assert.deepEqual(
+      hosts.map(({ events }) => events.length),
+      [3, 1, 1],
+    );
+    const described = await broker().tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", [
+      "--bootstrap-server",
+      broker().brokers.join(","),
+      "--describe",
+      "--group",
+      name,
+      "--members",
+      "--verbose",
+    ]);
     assert.equal(described.split("\n").filter((line) => line.includes(`${topic}(`) || line.includes(`${topic}:`)).length, 2, described);
   });
 

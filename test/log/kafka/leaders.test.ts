@@ -32,7 +32,13 @@ describeKafka("kafka: leaders and coordinators move", { nodes: 2 }, (broker) => 
           if (n === ROUNDS) return;
           try {
             const batches = [partition, (partition + 1) % PARTITIONS].map((to) => outBatch(output, to, [[`${partition}`, `${n}`]]));
-            await log.commit({ group, producer: `${group}-0_${partition}`, atomic: true, offsets: [{ topic: input, partition, offset: n + 1 }], batches });
+            await log.commit({
+              group,
+              producer: `${group}-0_${partition}`,
+              atomic: true,
+              offsets: [{ topic: input, partition, offset: n + 1 }],
+              batches,
+            });
           } catch (thrown) {
             if (!(thrown instanceof KeyfoldError) || (thrown.remedy !== "retry" && thrown.code !== "fenced")) throw thrown;
             if (thrown.code === "fenced") await open();
@@ -50,7 +56,10 @@ describeKafka("kafka: leaders and coordinators move", { nodes: 2 }, (broker) => 
     for (let partition = 0; partition < PARTITIONS; partition++) {
       const rows = await readAll(log, output, partition);
       for (const from of [partition, (partition + PARTITIONS - 1) % PARTITIONS]) {
-        assert.deepEqual(rows.filter(({ key }) => key === `${from}`).map(({ value }) => value), Array.from({ length: ROUNDS }, (_, n) => `${n}`));
+        assert.deepEqual(
+          rows.filter(({ key }) => key === `${from}`).map(({ value }) => value),
+          Array.from({ length: ROUNDS }, (_, n) => `${n}`),
+        );
       }
     }
   });

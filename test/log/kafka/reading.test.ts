@@ -19,8 +19,14 @@ describeKafka("kafka: reading what others wrote", { listener: "proxied" }, (brok
     await java.transaction("tx-a", topic, "commit", ["0:second-try"]);
     await java.transaction("tx-b", topic, "abort", ["0:gone"]);
     const rows = await readAll(log, topic, 0);
-    assert.deepEqual(rows.map(({ key }) => key), ["before", "committed", "\0\0\0\0", "between", "second-try"]);
-    assert.deepEqual((await readAll(log, topic, 1)).map(({ key }) => key), ["committed"]);
+    assert.deepEqual(
+      rows.map(({ key }) => key),
+      ["before", "committed", "\0\0\0\0", "between", "second-try"],
+    );
+    assert.deepEqual(
+      (await readAll(log, topic, 1)).map(({ key }) => key),
+      ["committed"],
+    );
     const [range] = await log.offsets([{ topic, partition: 0 }]);
     // From every position, the ones inside aborted transactions included, the reader gets to the end.
     for (let position = 0; position < (range?.end ?? 0); position++) {
@@ -33,7 +39,10 @@ describeKafka("kafka: reading what others wrote", { listener: "proxied" }, (brok
         assert.ok(next > at, `stuck at ${at}`);
         at = next;
       }
-      assert.deepEqual(found, rows.map(({ offset }) => offset).filter((offset) => offset >= position));
+      assert.deepEqual(
+        found,
+        rows.map(({ offset }) => offset).filter((offset) => offset >= position),
+      );
     }
   });
 
@@ -46,7 +55,10 @@ describeKafka("kafka: reading what others wrote", { listener: "proxied" }, (brok
     assert.deepEqual(await log.offsets([{ topic, partition: 0 }]), [{ start: 0, end: 0 }]);
     // Its time is up after a second; the wait ends with the abort marker.
     const { data, next } = await log.fetch({ topic, partition: 0, position: 0, maxBytes: 1000, maxWaitMs: 60_000 });
-    assert.deepEqual([...Array(decodeBatches(data).length).keys()].map((i) => keyText(decodeBatches(data), i)), ["after"]);
+    assert.deepEqual(
+      [...Array(decodeBatches(data).length).keys()].map((i) => keyText(decodeBatches(data), i)),
+      ["after"],
+    );
     assert.ok(next >= 2);
   });
 
@@ -75,23 +87,52 @@ describeKafka("kafka: reading what others wrote", { listener: "proxied" }, (brok
       await log.append([outBatch(topic, 0, pairs)]);
       const expected = pairs.map(([key, value]) => `0:${key}=${value}`);
       assert.deepEqual(await (await broker().java()).read(topic), expected, compression);
-      assert.deepEqual((await readAll(log, topic, 0)).map(({ key, value }) => `0:${key}=${value}`), expected, compression);
+      assert.deepEqual(
+        (await readAll(log, topic, 0)).map(({ key, value }) => `0:${key}=${value}`),
+        expected,
+        compression,
+      );
     }
   });
 
   test("holes that compaction made, the whole rest of the log among them, stall nothing", async (t) => {
     const log = await openLog(t, broker().brokers);
-    const topic = await newTopic(log, 1, { "cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01", "segment.ms": "100", "delete.retention.ms": "0", "message.timestamp.type": "LogAppendTime" });
-    for (let round = 0; round < 6; round++) await log.append([outBatch(topic, 0, Array.from({ length: 200 }, (_, i) => [`k${i % 20}`, `${round}-${i}`] as const))]);
-    await log.append([outBatch(topic, 0, Array.from({ length: 20 }, (_, i) => [`k${i}`, i < 10 ? null : "last"] as const))]);
+    const topic = await newTopic(log, 1, {
+      "cleanup.policy": "compact",
+      "min.cleanable.dirty.ratio": "0.01",
+      "segment.ms": "100",
+      "delete.retention.ms": "0",
+      "message.timestamp.type": "LogAppendTime",
+    });
+    for (let round = 0; round < 6; round++)
+      await log.append([
+        outBatch(
+          topic,
+          0,
+          Array.from({ length: 200 }, (_, i) => [`k${i % 20}`, `${round}-${i}`] as const),
+        ),
+      ]);
+    await log.append([
+      outBatch(
+        topic,
+        0,
+        Array.from({ length: 20 }, (_, i) => [`k${i}`, i < 10 ? null : "last"] as const),
+      ),
+    ]);
     let round = 0;
     const rows = await eventually(async () => {
       await log.append([outBatch(topic, 0, [["roll", `${round++}`]])]);
       const found = await readAll(log, topic, 0);
       return found.filter(({ key }) => key?.startsWith("k")).length <= 20 ? found : undefined;
     }, "compaction");
-    assert.ok(rows.some(({ offset }, i) => offset !== i), "there are holes");
-    assert.deepEqual(rows.filter(({ key, value }) => key?.startsWith("k") && value !== null).map(({ key, value }) => [key, value]), Array.from({ length: 10 }, (_, i) => [`k${i + 10}`, "last"]));
+    assert.ok(
+      rows.some(({ offset }, i) => offset !== i),
+      "there are holes",
+    );
+    assert.deepEqual(
+      rows.filter(({ key, value }) => key?.startsWith("k") && value !== null).map(({ key, value }) => [key, value]),
+      Array.from({ length: 10 }, (_, i) => [`k${i + 10}`, "last"]),
+    );
     const [range] = await log.offsets([{ topic, partition: 0 }]);
     for (let at = 0; at < (range?.end ?? 0); ) {
       const { next } = await log.fetch({ topic, partition: 0, position: at, maxBytes: 1, maxWaitMs: 0 });
@@ -103,7 +144,14 @@ describeKafka("kafka: reading what others wrote", { listener: "proxied" }, (brok
   test("records deleted below the position are an error that says how many, not a silent jump", async (t) => {
     const log = await openLog(t, broker().brokers);
     const topic = await newTopic(log);
-    await log.append([outBatch(topic, 0, Array.from({ length: 100 }, (_, i) => [`k${i}`, "v"] as const), 100)]);
+    await log.append([
+      outBatch(
+        topic,
+        0,
+        Array.from({ length: 100 }, (_, i) => [`k${i}`, "v"] as const),
+        100,
+      ),
+    ]);
     await (await broker().java()).deleteRecords(topic, 0, 60);
     await assert.rejects(log.fetch({ topic, partition: 0, position: 25, maxBytes: 1000, maxWaitMs: 0 }), (error: KeyfoldError) => {
       assert.equal(error.code, "offset-out-of-range");
@@ -119,9 +167,17 @@ describeKafka("kafka: reading what others wrote", { listener: "proxied" }, (brok
     const { proxy } = broker();
     const log = await openLog(t, proxy.brokers);
     const topic = await newTopic(log);
-    await log.append([outBatch(topic, 0, [["a", "some value"], ["b", "another value"]])]);
+    await log.append([
+      outBatch(topic, 0, [
+        ["a", "some value"],
+        ["b", "another value"],
+      ]),
+    ]);
     proxy.inject("Fetch", { kind: "damage-answer" });
-    assert.deepEqual((await readAll(log, topic, 0)).map(({ value }) => value), ["some value", "another value"]);
+    assert.deepEqual(
+      (await readAll(log, topic, 0)).map(({ value }) => value),
+      ["some value", "another value"],
+    );
     assert.deepEqual(proxy.fired, ["Fetch:damage-answer"]);
     proxy.reset();
     proxy.inject("Fetch", { kind: "damage-answer" }, 3);
@@ -138,8 +194,22 @@ describeKafka("kafka: reading what others wrote", { listener: "proxied" }, (brok
     const log = await openLog(t, broker().brokers);
     const topic = await newTopic(log, 8);
     const large = "x".repeat(700_000);
-    await log.append(Array.from({ length: 8 }, (_, partition) => outBatch(topic, partition, [[`p${partition}`, large], ["small", "1"]], 1024)));
-    const answers = await Promise.all(Array.from({ length: 8 }, (_, partition) => log.fetch({ topic, partition, position: 0, maxBytes: 1000, maxWaitMs: 1000 })));
+    await log.append(
+      Array.from({ length: 8 }, (_, partition) =>
+        outBatch(
+          topic,
+          partition,
+          [
+            [`p${partition}`, large],
+            ["small", "1"],
+          ],
+          1024,
+        ),
+      ),
+    );
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, (_, partition) => log.fetch({ topic, partition, position: 0, maxBytes: 1000, maxWaitMs: 1000 })),
+    );
     answers.forEach(({ data, next }, partition) => {
       assert.ok(next >= 1 && countRecords(data) >= 1);
       assert.equal(keyText(decodeBatches(data), 0), `p${partition}`);
@@ -149,7 +219,10 @@ describeKafka("kafka: reading what others wrote", { listener: "proxied" }, (brok
   test("1 000 keys go where Java's partitioner puts them", async () => {
     const keys = Array.from({ length: 1000 }, (_, i) => (i % 5 === 0 ? `schlüssel-🔑-${i}` : `${"k".repeat(i % 23)}${i * 7919}`));
     for (const partitions of [4, 7, 64]) {
-      assert.deepEqual(await (await broker().java()).partitions(keys, partitions), keys.map((key) => partitionOf(key, partitions)));
+      assert.deepEqual(
+        await (await broker().java()).partitions(keys, partitions),
+        keys.map((key) => partitionOf(key, partitions)),
+      );
     }
   });
 

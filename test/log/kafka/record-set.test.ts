@@ -2,12 +2,11 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { KeyfoldError } from "../../../runtime/errors.ts";
+import { setBaseOffset } from "../../../runtime/log/batch-header.ts";
 import type { Compression } from "../../../runtime/log/kafka/compression/compression.ts";
 import { type Stamp, unitsOf, writeUnit } from "../../../runtime/log/kafka/outgoing.ts";
 import { readRecordSet } from "../../../runtime/log/kafka/record-set.ts";
 import { Reader, Writer } from "../../../runtime/log/kafka/wire.ts";
-
-import { setBaseOffset } from "../../../runtime/log/batch-header.ts";
 import { decodeBatches, keyText } from "../../../runtime/log/record-batch.ts";
 import { outBatch } from "../helpers.ts";
 
@@ -18,7 +17,13 @@ function stored(keys: readonly string[][], options: Partial<Stamp> = {}): Buffer
   let offset = 0;
   const parts = keys.map((some) => {
     const writer = new Writer();
-    const [unit] = unitsOf(outBatch("t", 0, some.map((key) => [key, "value".repeat(20)] as const)));
+    const [unit] = unitsOf(
+      outBatch(
+        "t",
+        0,
+        some.map((key) => [key, "value".repeat(20)] as const),
+      ),
+    );
     assert.ok(unit);
     writeUnit(writer, unit, { identity: { id: 7, epoch: 1 }, sequence: 0, transactional: false, compression: "none", now: 0, ...options });
     const batch = Buffer.from(writer.view());
@@ -104,13 +109,36 @@ describe("record sets", () => {
 describe("wire format", () => {
   test("what is written is read", () => {
     const int64 = fc.integer({ min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER });
-    const value = fc.record({ a: fc.integer({ min: -128, max: 127 }), b: fc.integer({ min: -32768, max: 32767 }), c: fc.integer(), d: int64, e: fc.nat(), f: fc.option(fc.string({ unit: "binary", maxLength: 50 })), g: fc.array(int64, { maxLength: 20 }) });
+    const value = fc.record({
+      a: fc.integer({ min: -128, max: 127 }),
+      b: fc.integer({ min: -32768, max: 32767 }),
+      c: fc.integer(),
+      d: int64,
+      e: fc.nat(),
+      f: fc.option(fc.string({ unit: "binary", maxLength: 50 })),
+      g: fc.array(int64, { maxLength: 20 }),
+    });
     fc.assert(
       fc.property(value, ({ a, b, c, d, e, f, g }) => {
-        const writer = new Writer(1).int8(a).int16(b).int32(c).int64(d).uvarint(e).string(f).compactString(f).bytes(Buffer.from("x")).bytes(null);
-        writer.array(g, (w, one) => w.int64(one)).compactArray(g, (w, one) => w.int64(one)).tags();
+        const writer = new Writer(1)
+          .int8(a)
+          .int16(b)
+          .int32(c)
+          .int64(d)
+          .uvarint(e)
+          .string(f)
+          .compactString(f)
+          .bytes(Buffer.from("x"))
+          .bytes(null);
+        writer
+          .array(g, (w, one) => w.int64(one))
+          .compactArray(g, (w, one) => w.int64(one))
+          .tags();
         const r = new Reader(writer.view());
-        assert.deepEqual([r.int8(), r.int16(), r.int32(), r.int64(), r.uvarint(), r.string(), r.compactString(), r.bytes()?.toString(), r.bytes()], [a, b, c, d, e, f, f, "x", null]);
+        assert.deepEqual(
+          [r.int8(), r.int16(), r.int32(), r.int64(), r.uvarint(), r.string(), r.compactString(), r.bytes()?.toString(), r.bytes()],
+          [a, b, c, d, e, f, f, "x", null],
+        );
         assert.deepEqual([r.array(() => r.int64()), r.compactArray(() => r.int64())], [g, g]);
         r.tags();
         assert.throws(() => r.int8(), RangeError);

@@ -14,8 +14,17 @@ describeKafka("kafka: TLS and SASL", { listener: "secure" }, (broker) => {
       const topic = await newTopic(log);
       const group = newGroup();
       await log.append([outBatch(topic, 0, [["a", "1"]])]);
-      await log.commit({ group, producer: group, atomic: true, offsets: [{ topic, partition: 0, offset: 1 }], batches: [outBatch(topic, 0, [["b", "2"]])] });
-      assert.deepEqual((await readAll(log, topic, 0)).map(({ key }) => key), ["a", "b"]);
+      await log.commit({
+        group,
+        producer: group,
+        atomic: true,
+        offsets: [{ topic, partition: 0, offset: 1 }],
+        batches: [outBatch(topic, 0, [["b", "2"]])],
+      });
+      assert.deepEqual(
+        (await readAll(log, topic, 0)).map(({ key }) => key),
+        ["a", "b"],
+      );
       assert.equal((await log.committed(group, [{ topic, partition: 0 }]))[0]?.offset, 1);
     });
 
@@ -40,7 +49,10 @@ describeKafka("kafka: TLS and SASL", { listener: "secure" }, (broker) => {
       return true;
     });
     // TLS where there is none.
-    await assert.rejects(openKafkaLog({ brokers: broker().brokers, ssl: true, unavailableAfterMs: 500 }), (thrown) => thrown instanceof KeyfoldError && /TLS/.test(thrown.message));
+    await assert.rejects(
+      openKafkaLog({ brokers: broker().brokers, ssl: true, unavailableAfterMs: 500 }),
+      (thrown) => thrown instanceof KeyfoldError && /TLS/.test(thrown.message),
+    );
   });
 
   test("brokers that are not there, and addresses that are none", async () => {
@@ -50,6 +62,7 @@ describeKafka("kafka: TLS and SASL", { listener: "secure" }, (broker) => {
       assert.match(thrown.message, /127\.0\.0\.1:1/);
       return true;
     });
-    for (const brokers of [[], ["localhost"], ["http://localhost:9092"]]) await assert.rejects(openKafkaLog({ brokers }), (thrown) => thrown instanceof KeyfoldError && thrown.code === "config-invalid");
+    for (const brokers of [[], ["localhost"], ["http://localhost:9092"]])
+      await assert.rejects(openKafkaLog({ brokers }), (thrown) => thrown instanceof KeyfoldError && thrown.code === "config-invalid");
   });
 });

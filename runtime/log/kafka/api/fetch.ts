@@ -64,7 +64,10 @@ export const EARLIEST = -2;
 export const LATEST = -1;
 
 /** `at`: EARLIEST, or LATEST, which under read_committed is the last stable offset. */
-export const ListOffsets: Api<{ readonly partitions: readonly (TopicPartition & { readonly at: number })[] }, (TopicPartition & { readonly errorCode: number; readonly offset: number })[]> = {
+export const ListOffsets: Api<
+  { readonly partitions: readonly (TopicPartition & { readonly at: number })[] },
+  (TopicPartition & { readonly errorCode: number; readonly offset: number })[]
+> = {
   key: 2,
   version: 2,
   name: "ListOffsets",

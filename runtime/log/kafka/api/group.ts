@@ -20,7 +20,15 @@ export interface Joined {
   readonly members: { readonly memberId: string; readonly instanceId: string | null; readonly metadata: Buffer }[];
 }
 
-export const JoinGroup: Api<Member & { readonly sessionTimeoutMs: number; readonly rebalanceTimeoutMs: number; readonly protocol: string; readonly metadata: Uint8Array }, Joined> = {
+export const JoinGroup: Api<
+  Member & {
+    readonly sessionTimeoutMs: number;
+    readonly rebalanceTimeoutMs: number;
+    readonly protocol: string;
+    readonly metadata: Uint8Array;
+  },
+  Joined
+> = {
   key: 11,
   version: 5,
   name: "JoinGroup",
@@ -35,11 +43,20 @@ export const JoinGroup: Api<Member & { readonly sessionTimeoutMs: number; readon
     r.string();
     const leader = r.text();
     const memberId = r.text();
-    return { errorCode, generation, leader, memberId, members: r.array(() => ({ memberId: r.text(), instanceId: r.string(), metadata: r.bytes() ?? Buffer.alloc(0) })) };
+    return {
+      errorCode,
+      generation,
+      leader,
+      memberId,
+      members: r.array(() => ({ memberId: r.text(), instanceId: r.string(), metadata: r.bytes() ?? Buffer.alloc(0) })),
+    };
   },
 };
 
-export const SyncGroup: Api<InGeneration & { readonly assignments: readonly (readonly [memberId: string, bytes: Uint8Array])[] }, { readonly errorCode: number; readonly assignment: Buffer }> = {
+export const SyncGroup: Api<
+  InGeneration & { readonly assignments: readonly (readonly [memberId: string, bytes: Uint8Array])[] },
+  { readonly errorCode: number; readonly assignment: Buffer }
+> = {
   key: 14,
   version: 3,
   name: "SyncGroup",

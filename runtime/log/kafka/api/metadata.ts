@@ -56,7 +56,10 @@ export const Metadata: Api<{ readonly topics: readonly string[] | null }, Cluste
 };
 
 /** What a broker speaks. Answered in version 0 by every broker. */
-export const ApiVersions: Api<undefined, { readonly errorCode: number; readonly versions: { readonly key: number; readonly min: number; readonly max: number }[] }> = {
+export const ApiVersions: Api<
+  undefined,
+  { readonly errorCode: number; readonly versions: { readonly key: number; readonly min: number; readonly max: number }[] }
+> = {
   key: 18,
   version: 0,
   name: "ApiVersions",

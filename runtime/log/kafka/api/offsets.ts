@@ -11,7 +11,10 @@ export interface Membership {
 /** Somebody outside the group protocol: allowed while the group has no members. */
 export const NO_MEMBER: Membership = { memberId: "", generation: -1, instanceId: null };
 
-export const OffsetCommit: Api<{ readonly group: string; readonly member: Membership; readonly offsets: readonly Position[] }, PartitionError[]> = {
+export const OffsetCommit: Api<
+  { readonly group: string; readonly member: Membership; readonly offsets: readonly Position[] },
+  PartitionError[]
+> = {
   key: 8,
   version: 7,
   name: "OffsetCommit",
@@ -19,7 +22,10 @@ export const OffsetCommit: Api<{ readonly group: string; readonly member: Member
     w.string(group).int32(member.generation).string(member.memberId).string(member.instanceId);
     w.array(byTopic(offsets), (_, [topic, of]) => {
       w.string(topic).array(of, (_w, p) => {
-        w.int32(p.partition).int64(p.offset).int32(-1).string(p.metadata ?? "");
+        w.int32(p.partition)
+          .int64(p.offset)
+          .int32(-1)
+          .string(p.metadata ?? "");
       });
     });
   },
@@ -37,7 +43,10 @@ export interface FetchedOffset extends TopicPartition {
 }
 
 /** Stable offsets only: while a transaction with offsets of a partition is open, its answer is UNSTABLE_OFFSET_COMMIT. */
-export const OffsetFetch: Api<{ readonly group: string; readonly partitions: readonly TopicPartition[] }, { readonly errorCode: number; readonly offsets: FetchedOffset[] }> = {
+export const OffsetFetch: Api<
+  { readonly group: string; readonly partitions: readonly TopicPartition[] },
+  { readonly errorCode: number; readonly offsets: FetchedOffset[] }
+> = {
   key: 9,
   version: 7,
   name: "OffsetFetch",

@@ -8,7 +8,10 @@ export interface TopicResult {
 }
 
 /** `replicationFactor` -1: the broker's default. */
-export const CreateTopics: Api<{ readonly topic: TopicSpec; readonly replicationFactor: number; readonly timeoutMs: number }, TopicResult[]> = {
+export const CreateTopics: Api<
+  { readonly topic: TopicSpec; readonly replicationFactor: number; readonly timeoutMs: number },
+  TopicResult[]
+> = {
   key: 19,
   version: 4,
   name: "CreateTopics",

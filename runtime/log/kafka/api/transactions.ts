@@ -65,7 +65,10 @@ export const AddOffsetsToTxn: Api<InTransaction & { readonly group: string }, { 
 };
 
 /** Version 3: the broker checks the member's generation, and so fences one that was left behind. */
-export const TxnOffsetCommit: Api<InTransaction & { readonly group: string; readonly member: Membership; readonly offsets: readonly OffsetCommit[] }, PartitionError[]> = {
+export const TxnOffsetCommit: Api<
+  InTransaction & { readonly group: string; readonly member: Membership; readonly offsets: readonly OffsetCommit[] },
+  PartitionError[]
+> = {
   key: 28,
   version: 3,
   name: "TxnOffsetCommit",
@@ -76,7 +79,11 @@ export const TxnOffsetCommit: Api<InTransaction & { readonly group: string; read
     w.compactArray(byTopic(offsets), (_, [topic, of]) => {
       w.compactString(topic)
         .compactArray(of, (_w, p) => {
-          w.int32(p.partition).int64(p.offset).int32(-1).compactString(p.metadata ?? "").tags();
+          w.int32(p.partition)
+            .int64(p.offset)
+            .int32(-1)
+            .compactString(p.metadata ?? "")
+            .tags();
         })
         .tags();
     });
