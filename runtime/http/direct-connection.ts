@@ -4,7 +4,7 @@ import { DirectHeadReader, type DirectHead } from "./direct-head.ts";
 import { JSON_TYPE } from "./media.ts";
 import type { Problem } from "./problem.ts";
 
-/** The app's short cut for its hottest request; it answers exactly as `fetch` would. */
+/** The app's short cut for its hottest requests; it answers exactly as `fetch` would. */
 export interface DirectRoute {
   readonly maxBodyBytes: number;
   /** Never rejects; a string is the JSON text of a 200. */
@@ -19,9 +19,9 @@ export interface DirectOptions {
 }
 
 /**
- * Connections whose requests are plain invokes, one after another, are served here, without Node's HTTP parser, the adapter and the router:
+ * Connections whose requests are plain invokes and appends, one after another, are served here, without Node's HTTP parser, the adapter and the router:
  * half of what such a request costs. The first request that is anything else, or does not arrive in one piece, takes its connection to
- * Node's HTTP server, where everything is served, invokes too.
+ * Node's HTTP server, where everything is served, these too.
  */
 export class DirectConnections {
   readonly #options: DirectOptions;
@@ -81,6 +81,8 @@ class DirectConnection {
   readonly #owner: Owner;
   readonly #reader = new DirectHeadReader();
   #busy = false;
+  /** Its answer is written, but the client has not taken enough of it. */
+  #draining = false;
   /** The client has sent all it will. */
   #ended = false;
   /** Came before the answer to what came before it. */
@@ -127,21 +129,34 @@ class DirectConnection {
   };
 
   readonly #answered = (answer: string | Problem): void => {
-    this.#busy = false;
     const socket = this.#socket;
-    if (!socket.writable) return;
+    if (!socket.writable) {
+      this.#busy = false;
+      return;
+    }
     const body = typeof answer === "string" ? answer : answer.body;
-    const last = this.#ended || this.#owner.closing();
-    socket.write(`${this.#owner.head(answer)}${Buffer.byteLength(body)}\r\n\r\n${body}`);
-    if (last && this.#rest === undefined) {
+    if (socket.write(`${this.#owner.head(answer)}${Buffer.byteLength(body)}\r\n\r\n${body}`)) this.#next();
+    else {
+      // A client that asks and does not read gets no further answers made for it.
+      this.#draining = true;
+      socket.pause();
+      socket.once("drain", this.#next);
+    }
+  };
+
+  readonly #next = (): void => {
+    const socket = this.#socket;
+    const rest = this.#rest;
+    const paused = this.#draining || rest !== undefined;
+    this.#busy = false;
+    this.#draining = false;
+    this.#rest = undefined;
+    if (rest === undefined && (this.#ended || this.#owner.closing())) {
       socket.end();
       return;
     }
-    const rest = this.#rest;
-    if (rest === undefined) return;
-    this.#rest = undefined;
-    socket.resume();
-    this.#data(rest);
+    if (paused) socket.resume();
+    if (rest !== undefined) this.#data(rest);
   };
 
   #leave(chunk: Buffer): void {
@@ -172,7 +187,7 @@ class DirectConnection {
   readonly #close = (): void => this.#owner.gone();
 
   readonly #timeout = (): void => {
-    if (!this.#busy) this.#socket.destroy();
+    if (!this.#busy || this.#draining) this.#socket.destroy();
   };
 
   readonly #ignore = (): void => {};

@@ -1,6 +1,4 @@
-/**
- * The head of a request that the direct way may serve: an invoke, written in the plainest HTTP/1.1. Whatever is not understood to the letter is none.
- */
+/** The head of a request that the direct way may serve: an invoke or an append, in the plainest HTTP/1.1. What is not understood to the letter is none. */
 export interface DirectHead {
   readonly path: string;
   readonly query: string;
@@ -18,10 +16,11 @@ interface HeaderBlock {
   readonly length: number;
 }
 
-/** Characters a URL's path may have unencoded, without `?` and `#`; no quotes, angle brackets, backslashes or anything beyond ASCII. */
-const REQUEST_LINE = /^POST (\/v1\/functions\/[!$%&'()*+,\-.0-9:;=@A-Z_a-z~]+\/keys\/[!$%&'()*+,\-.0-9:;=@A-Z_a-z~]+)(?:\?([!$%&'()*+,\-./0-9:;=?@A-Z_a-z~]*))? HTTP\/1\.1$/;
+/** What a path segment and a query may have unencoded; no quotes, brackets, backslashes, nothing beyond ASCII. */
+const SEGMENT = "[!$%&'()*+,\\-.0-9:;=@A-Z_a-z~]+";
+const REQUEST_LINE = new RegExp(`^POST (/v1/functions/${SEGMENT}/keys/${SEGMENT}|/v1/topics/${SEGMENT}/records)(?:\\?([!$%&'()*+,\\-./0-9:;=?@A-Z_a-z~]*))? HTTP/1\\.1$`);
 const HEADER = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e]*?)[ \t]*$/;
-/** Headers that change nothing of what an invoke does, nor of how it is framed. */
+/** Headers that change nothing of what is done, nor of how it is framed. */
 const HARMLESS = /^(?:accept|accept-charset|accept-encoding|accept-language|cache-control|cookie|dnt|forwarded|from|origin|pragma|priority|referer|traceparent|tracestate|user-agent|via|sec-[a-z-]+|x-[a-z0-9-]+)$/;
 /** Hosts the adapter, too, takes without a second look. */
 const HOST = /^[a-z0-9._-]+(?::[1-5]\d{3,4}|:[6-9]\d{3})?$/;

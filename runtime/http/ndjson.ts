@@ -1,8 +1,9 @@
 import { KeyfoldError } from "../errors.ts";
 import type { HostApi, InputRecord } from "../host/api.ts";
-import { bodyChunks } from "./body.ts";
 import { parseLine } from "./records.ts";
-import type { HttpContext } from "./target.ts";
+
+/** A body, piece by piece. */
+export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** Most bytes of lines in one append. */
 const CHUNK_BYTES = 1024 * 1024;
@@ -12,10 +13,10 @@ const NEWLINE = 0x0a;
  * Appends a body of one record a line as it arrives: what has come is appended while the sender is held back. Resolves to the JSON
  * text of the answer. When a line is wrong everything before it has been appended, and the error says so.
  */
-export async function appendLines(host: HostApi, topic: string, c: HttpContext): Promise<string> {
+export async function appendLines(host: HostApi, topic: string, chunks: Chunks): Promise<string> {
   const lines = new LineAppender(host, topic);
   try {
-    for await (const chunk of bodyChunks(c)) await lines.take(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    for await (const chunk of chunks) await lines.take(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
     await lines.end();
   } catch (thrown) {
     throw await lines.failed(thrown);

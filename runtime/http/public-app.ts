@@ -1,10 +1,11 @@
 import type { Hono } from "hono";
 import type { HostApi } from "../host/api.ts";
+import { directRoutes } from "./direct-routes.ts";
 import { LiveClients } from "./live-clients.ts";
 import { ignore, type ReportInternal } from "./problem.ts";
 import { type RouteStatsOf, RouteTable } from "./route-table.ts";
 import { functionRoutesHandler } from "./routes/function-routes.ts";
-import { directInvoke, invokeHandler } from "./routes/invoke.ts";
+import { invokeHandler } from "./routes/invoke.ts";
 import { getHandler, listHandler } from "./routes/keys.ts";
 import { liveFunctionHandler, liveKeyHandler } from "./routes/live.ts";
 import { recordsHandler } from "./routes/records.ts";
@@ -35,7 +36,7 @@ export function createPublicApp(host: HostApi, options: PublicAppOptions = {}): 
   const report = options.report ?? ignore;
   const routes = new RouteTable("public", options.stats, report);
   const invokes = routes.add("POST", "/v1/functions/:fn/keys/:key", invokeHandler(host));
-  routes.add("POST", "/v1/topics/:topic/records", recordsHandler(host));
+  const appends = routes.add("POST", "/v1/topics/:topic/records", recordsHandler(host));
   routes.add("GET", "/v1/functions/:fn/keys/:key", getHandler(host));
   routes.add("GET", "/v1/functions/:fn/keys", listHandler(host));
   routes.add("GET", "/v1/functions/:fn/keys/:key/live", liveKeyHandler(host, live));
@@ -49,7 +50,7 @@ export function createPublicApp(host: HostApi, options: PublicAppOptions = {}): 
   return {
     hono: routes.app,
     fetch: routes.app.fetch,
-    direct: directInvoke(host, invokes, report),
+    direct: directRoutes(host, { invoke: invokes, append: appends }, report),
     live,
     longestWaitMs: host.config.limits["wait.max.ms"],
     endStreams: () => live.close(),

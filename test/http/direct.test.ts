@@ -119,6 +119,25 @@ test("the same answer either way, good or bad", async () => {
   assert.equal((await same(invoke(`${KEY}SFO`, "1", ["user-agent: curl/8", "accept: */*", "x-request-id: 7", "connection: keep-alive"]))).direct, 1);
 });
 
+test("appends, likewise", async () => {
+  host.append = async (_topic, records) => records.map((_, offset) => ({ partition: 0, offset }));
+  const RECORDS = "/v1/topics/flights/records";
+  for (const [target, body, type = "application/json"] of [
+    [RECORDS, '{"key":"SFO","value":{"delay":1}}'],
+    [RECORDS, '[{"key":"SFO","value":1},{"key":null,"value":null}]'],
+    [RECORDS, "[]"],
+    [RECORDS, '{"key":"SFO"}'],
+    [RECORDS, '{"key":"SFO","value":1}\n{"key":"LAX","value":2}\n', "application/x-ndjson"],
+    [RECORDS, '{"key":"SFO","value":1}\n{"key":"LAX"}\n', "application/x-ndjson"],
+    [RECORDS, "a=b", "application/x-www-form-urlencoded"],
+    [`${RECORDS}?x=1`, "[]"],
+    ["/v1/topics/a%20b/records", "[]"],
+    ["/v1/topics/app-x-changelog/records", "[]"],
+  ] as const) {
+    assert.equal((await same(invoke(target, body, [`content-type: ${type}`]))).direct, 1, target);
+  }
+});
+
 test("what is not plain to the letter is left to Node", async () => {
   for (const text of [
     invoke(`${KEY}SFO`, "1", ["connection: close"]),
@@ -194,6 +213,35 @@ test("the head reader takes no head that it has not read to its end", () => {
     }),
     { seed, numRuns: 3_000 },
   );
+});
+
+test("a client that asks and does not read is not worked for without end", async () => {
+  const invokeOf = host.invoke;
+  const large = JSON.stringify("x".repeat(200_000));
+  let made = 0;
+  host.invoke = async () => {
+    made++;
+    return large;
+  };
+  const socket = await opened(direct.port);
+  socket.pause();
+  const asked = 500;
+  socket.write(invoke(`${KEY}SFO`, "1").repeat(asked));
+  for (let seen = -1; seen !== made; ) {
+    seen = made;
+    for (let i = 0; i < 500; i++) await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.ok(made > 0 && made < asked / 4, `${made} answers of 200 kB made for a client that reads none`);
+  // Once it reads, it gets all of them.
+  let bytes = 0;
+  socket.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+  });
+  socket.resume();
+  while (bytes < asked * large.length) await once(socket, "data");
+  assert.equal(made, asked);
+  socket.destroy();
+  host.invoke = invokeOf;
 });
 
 test("closing ends idle connections at once and busy ones after their answer", async () => {
