@@ -4,9 +4,9 @@ import { type Duration, durationMs } from "./duration.ts";
 import { addNode, type GraphNode, type HasNode, type JoinFn, type JoinHow, NODE, type Step, type ValueFn } from "./graph.ts";
 import { GroupedStream } from "./grouped.ts";
 import type { ProcessContext, StreamProcessor, StreamRecord } from "./process.ts";
-import { named, type StoreChoice } from "./store-choice.ts";
+import { named } from "./store-choice.ts";
 import type { StoreOptions } from "./stores.ts";
-import { GlobalTable, Table } from "./table.ts";
+import { GlobalTable, Table, type TableStepOptions } from "./table.ts";
 import { type JoinWindow, joinWindow } from "./windows.ts";
 
 /** The end of a chain: what reaches it is written to a topic. To be listed under `topology` in `defineFunction`. */
@@ -104,8 +104,8 @@ export class Stream<V, K extends string = string> implements HasNode {
   }
 
   /** The latest value of each key. */
-  toTable(store?: StoreChoice): Table<NonNullable<V>, K> {
-    return new Table(addNode({ op: "to-table", store: named(store) }, [this[NODE]]));
+  toTable(options: TableStepOptions = {}): Table<NonNullable<V>, K> {
+    return new Table(addNode({ op: "to-table", store: named(options.store) }, [this[NODE]], options.name));
   }
 
   groupByKey(): GroupedStream<NonNullable<V>, K> {

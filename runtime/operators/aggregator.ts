@@ -41,7 +41,7 @@ export class Aggregator {
 
   /** Adds to a session's merged state, which is already initial where nothing was merged. */
   addMerged(state: unknown, value: unknown, key: string): unknown {
-    if (state === undefined && this.#fns.first === "value") return orNull(value);
+    if ((state === undefined || state === null) && this.#fns.first === "value") return orNull(value);
     return result(this.#fns.add(state, value, key));
   }
 }

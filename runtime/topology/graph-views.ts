@@ -1,6 +1,6 @@
 import type { TableView } from "../define/context.ts";
 import type { GraphNode } from "../define/graph.ts";
-import { parseWindowedKey } from "../define/windowed-key.ts";
+import { parseWindowedKey, type WindowedKey, windowedKey, windowOf } from "../define/windowed-key.ts";
 import { plainRows, type Rows, versionedRows } from "../operators/rows.ts";
 import { suppressView } from "../operators/suppress.ts";
 import { tableJoinView } from "../operators/table-join.ts";
@@ -8,7 +8,8 @@ import { filterRow, mapRow, tableStepView } from "../operators/table-steps.ts";
 import type { Flushing, RowView } from "../operators/targets.ts";
 import { SessionStore } from "../state/windowed/session-store.ts";
 import { SlidingWindowStore } from "../state/windowed/sliding-window-store.ts";
-import { SuppressBuffer } from "../state/windowed/suppress-buffer.ts";
+import { type KeyForm, SuppressBuffer } from "../state/windowed/suppress-buffer.ts";
+import { TIME_LENGTH, timeAt, timeKey } from "../state/windowed/time-key.ts";
 import { TimeWindowStore } from "../state/windowed/time-window-store.ts";
 import { inputOf } from "./materialize.ts";
 import type { Plan } from "./plan.ts";
@@ -58,7 +59,7 @@ export class GraphViews {
   }
 
   suppressed(node: GraphNode): SuppressBuffer {
-    return remember(this.#suppressed, node, () => new SuppressBuffer(this.#context.store(this.#plan.nameOf(node))));
+    return remember(this.#suppressed, node, () => new SuppressBuffer(this.#context.store(this.#plan.nameOf(node)), isWindowed(node) ? WINDOWED_KEYS : PLAIN_KEYS));
   }
 
   /** A table's current rows, from its store or computed from the tables before it. */
@@ -91,6 +92,27 @@ export class GraphViews {
     }
     throw new TypeError(`ctx.table(${JSON.stringify(name)}): no such table; list it under \`tables\` in defineFunction`);
   }
+}
+
+const PLAIN_KEYS: KeyForm = { encode: (key) => key, decode: (text) => text };
+
+/** Key first, then start: `k1` before `k10`, and windows of a key in time order. */
+const WINDOWED_KEYS: KeyForm = {
+  encode(text) {
+    const { key, start, end } = windowOf(text as WindowedKey);
+    return `${key}\0${timeKey(start)}${timeKey(end)}`;
+  },
+  decode(text) {
+    const at = text.length - 2 * TIME_LENGTH;
+    return windowedKey(text.slice(0, at - 1), timeAt(text, at), timeAt(text, at + TIME_LENGTH));
+  },
+};
+
+/** A table's keys are windowed: it comes from a windowed aggregation. */
+function isWindowed(node: GraphNode): boolean {
+  if (node.step.op === "aggregate") return node.step.window !== undefined;
+  const passes = node.step.op === "table-filter" || node.step.op === "table-map-values" || node.step.op === "suppress" || node.step.op === "table-join";
+  return passes && isWindowed(inputOf(node));
 }
 
 function windowView(store: WindowStore): RowView {

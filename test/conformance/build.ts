@@ -126,7 +126,7 @@ function step(node: ScenarioNode, made: Map<string, Made>, sinks: Sink[], source
     case "toStream":
       return putStream(tableOf(input()).toStream());
     case "toTable":
-      return putTable(streamOf(input()).toTable(storeOf(node)));
+      return putTable(streamOf(input()).toTable(stepOptions(node)));
     case "groupByKey":
       return put({ kind: "grouped-stream", grouped: streamOf(input()).groupByKey() });
     case "groupBy": {

@@ -1,4 +1,4 @@
-import { createTestDriver, type TestDriverOptions } from "keyfold/testing";
+import { createTestDriver, type StoreEntry, type TestDriverOptions } from "keyfold/testing";
 import { build } from "./build.ts";
 import type { Actual, Scenario } from "./scenario.ts";
 
@@ -16,7 +16,7 @@ export async function run(scenario: Scenario, { restartAfter = new Set(), wipe =
     const output: Record<string, unknown[]> = {};
     const topics = Object.keys(scenario.expect.output);
     for (const node of scenario.topology) if (node.op === "to" && node.topic !== undefined && !topics.includes(node.topic)) topics.push(node.topic);
-    const windows = windowedTopics(scenario);
+    const { topics: windows, stores: windowStores } = windowedKeys(scenario);
     const collect = (step: number): void => {
       for (const topic of topics) {
         for (const { key, value, timestamp } of driver.read(topic)) {
@@ -32,7 +32,7 @@ export async function run(scenario: Scenario, { restartAfter = new Set(), wipe =
     }
     driver.commit();
     collect(scenario.input.length - 1);
-    const stores = Object.fromEntries(Object.keys(scenario.expect.stores).map((name) => [name, entries(scenario, name, driver.store(name).entries())]));
+    const stores = Object.fromEntries(Object.keys(scenario.expect.stores).map((name) => [name, entries(scenario, name, windowStores.has(name), driver.store(name).entries())]));
     const changelog = Object.fromEntries(Object.keys(scenario.expect.changelog ?? {}).map((name) => [name, driver.changelog(name)]));
     return { output, stores, changelog, droppedRecords: driver.droppedRecords };
   } finally {
@@ -41,23 +41,35 @@ export async function run(scenario: Scenario, { restartAfter = new Set(), wipe =
 }
 
 /** Stores of sessions and of processors have no timestamps in the scenarios. */
-function entries(scenario: Scenario, name: string, found: readonly { readonly timestamp: number }[]): unknown[] {
+function entries(scenario: Scenario, name: string, windows: boolean, found: readonly StoreEntry[]): unknown[] {
   const node = scenario.topology.find((one) => one.store === name);
   const timed = node?.op !== "process" && node?.window?.type !== "session";
-  return found.map(({ timestamp, ...entry }) => (timed ? { ...entry, timestamp } : entry));
+  const shown = found.map(({ timestamp, ...entry }) => ({
+    ...entry,
+    ...(windows && entry.windowStart === undefined ? windowed(entry.key) : {}),
+    ...(timed ? { timestamp } : {}),
+  }));
+  return windows ? shown.sort(byWindow) : shown;
 }
 
-/** Topics whose keys are windowed: behind a windowed aggregation, and no step in between that makes other keys. */
-function windowedTopics(scenario: Scenario): ReadonlySet<string> {
+function byWindow(a: { key?: unknown; windowStart?: unknown; windowEnd?: unknown }, b: typeof a): number {
+  if (a.key !== b.key) return String(a.key) < String(b.key) ? -1 : 1;
+  return Number(a.windowStart) - Number(b.windowStart) || Number(a.windowEnd) - Number(b.windowEnd);
+}
+
+/** Topics and stores whose keys are windowed: behind a windowed aggregation, and no step in between that makes other keys. */
+function windowedKeys(scenario: Scenario): { readonly topics: ReadonlySet<string>; readonly stores: ReadonlySet<string> } {
   const windowedIds = new Set<string>();
   const topics = new Set<string>();
+  const stores = new Set<string>();
   for (const node of scenario.topology) {
     const inherits = node.from?.some((id) => windowedIds.has(id)) === true && !["map", "flatMap", "selectKey", "groupBy"].includes(node.op);
     if (!inherits && node.window?.type === undefined) continue;
     if (node.topic !== undefined && node.op === "to") topics.add(node.topic);
+    if (node.store !== undefined) stores.add(node.store);
     for (const id of [node.id, ...(node.branches ?? []).map((branch) => branch.id), ...(node.default === undefined ? [] : [node.default])]) windowedIds.add(id);
   }
-  return topics;
+  return { topics, stores };
 }
 
 /** `key@start/end` of windowed results. */

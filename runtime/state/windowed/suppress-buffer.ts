@@ -16,6 +16,12 @@ type Stored = readonly [value: unknown, before: unknown];
 
 const ENTRY_BYTES = 48;
 
+/** How keys are written in the store, so that they sort as their records should come out. */
+export interface KeyForm {
+  encode(key: string): string;
+  decode(text: string): string;
+}
+
 /**
  * Updates that wait: `<time><key>` in the store, and the time of each key in memory, read again from the store at every
  * start. An update of a key that waits takes its place.
@@ -24,16 +30,18 @@ export class SuppressBuffer {
   readonly #store: TaskStore;
   readonly marks: Marks<"streamTime">;
   readonly #times = new Map<string, number>();
+  readonly #form: KeyForm;
   #earliest = Number.POSITIVE_INFINITY;
   #bytes = 0;
 
-  constructor(store: TaskStore) {
+  constructor(store: TaskStore, form: KeyForm) {
     this.#store = store;
+    this.#form = form;
     this.marks = new Marks(store, ["streamTime"]);
     for (const [at, entry] of store.range("0")) {
       const time = timeAt(at, 0);
       if (this.#times.size === 0) this.#earliest = time;
-      this.#times.set(at.slice(TIME_LENGTH), time);
+      this.#times.set(form.decode(at.slice(TIME_LENGTH)), time);
       this.#bytes += size(at, entry.value as Stored);
     }
   }
@@ -58,7 +66,7 @@ export class SuppressBuffer {
 
   get(key: string): Held | undefined {
     const time = this.#times.get(key);
-    const entry = time === undefined ? undefined : this.#store.get(timeKey(time) + key);
+    const entry = time === undefined ? undefined : this.#store.get(timeKey(time) + this.#form.encode(key));
     if (entry === undefined) return undefined;
     const [value, before] = entry.value as Stored;
     return { key, value, before, timestamp: entry.timestamp };
@@ -66,7 +74,7 @@ export class SuppressBuffer {
 
   put(key: string, time: number, value: unknown, old: unknown, timestamp: number): void {
     const place = this.#times.get(key) ?? time;
-    const at = timeKey(place) + key;
+    const at = timeKey(place) + this.#form.encode(key);
     const held = this.#store.get(at);
     let before = old;
     if (held === undefined) {
@@ -89,7 +97,7 @@ export class SuppressBuffer {
         this.#earliest = time;
         return first;
       }
-      const key = at.slice(TIME_LENGTH);
+      const key = this.#form.decode(at.slice(TIME_LENGTH));
       const [value, before] = entry.value as Stored;
       first = { key, value, before, timestamp: entry.timestamp };
       this.#store.delete(at, entry.timestamp);
