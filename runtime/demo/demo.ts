@@ -26,7 +26,8 @@ export async function demo(options: DemoOptions, stop: AbortSignal): Promise<voi
     output.tell("listening", { public: host.publicUrl, internal: host.internalUrl });
     output.say(`host: ${host.publicUrl}, state in ${config.engine["state.dir"]}`);
     await Promise.race([host.running, aborted(stop)]);
-    if (!stop.aborted) output.tell("running");
+    if (stop.aborted) return;
+    output.tell("running");
     const finished = await run(host, { rate: options.rate, stop, output });
     if (finished && !options.exit) {
       output.say(`\n${hints(host)}`);
