@@ -17,7 +17,7 @@ const semantics = await readFile(new URL("../../docs/semantics.md", import.meta.
 const differs = new Set(scenarios.filter(({ name }) => semantics.includes(`\`${name}\``)).map(({ name }) => name));
 const seed = Number(process.env["CONFORMANCE_SEED"] ?? 20_261_121);
 
-describe("Kafka Streams' scenarios", () => {
+describe("Kafka Streams' scenarios", { concurrency: 8 }, () => {
   for (const scenario of scenarios) {
     test(scenario.name, async () => {
       const comparison = compare(scenario, await run(scenario));
@@ -31,7 +31,7 @@ describe("Kafka Streams' scenarios", () => {
 
 const alike = scenarios.filter(({ name }) => !differs.has(name));
 
-describe("the same with a restart in the middle", () => {
+describe("the same with a restart in the middle", { concurrency: 8 }, () => {
   const random = generator(seed);
   for (const scenario of alike) {
     const after = Math.floor(random() * scenario.input.length);
@@ -61,7 +61,7 @@ const COUNTS_UPDATES: ReadonlySet<string> = new Set([
   "table/group-reduce",
 ]);
 
-describe("the same final state with the record cache", () => {
+describe("the same final state with the record cache", { concurrency: 3 }, () => {
   const sizes: readonly RunOptions[] = [
     { cache: 600, commitInterval: 1e12 },
     { cache: 10_000_000, commitInterval: 1e12 },
