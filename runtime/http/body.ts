@@ -82,7 +82,11 @@ async function readWeb(body: ReadableStream<Uint8Array> | null, limit: number): 
 async function* nothing(): AsyncGenerator<Uint8Array> {}
 
 function tooLarge(limit: number, size: number | undefined): KeyfoldError {
-  return new KeyfoldError("body-too-large", `the body has ${size === undefined ? "more than " : ""}${size ?? limit} bytes, the limit is ${limit} (setting limits["body.max.bytes"])`, {
-    details: { setting: "body.max.bytes", limit, ...(size === undefined ? {} : { value: size }) },
-  });
+  return new KeyfoldError(
+    "body-too-large",
+    `the body has ${size === undefined ? "more than " : ""}${size ?? limit} bytes, the limit is ${limit} (setting limits["body.max.bytes"])`,
+    {
+      details: { setting: "body.max.bytes", limit, ...(size === undefined ? {} : { value: size }) },
+    },
+  );
 }

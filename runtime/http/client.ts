@@ -24,7 +24,11 @@ export interface Entry<V = unknown> {
 export type Change<V = unknown> = Entry<V | null> & Position;
 export type Invoked<V = unknown> = Change<V> & { readonly version: string };
 export type State<V = unknown> = Entry<V> & Position & { readonly lag: number };
-export type FunctionSummary = Omit<FunctionInfo, "manifest"> & { readonly topics: readonly string[]; readonly invoke: boolean; readonly routes: boolean };
+export type FunctionSummary = Omit<FunctionInfo, "manifest"> & {
+  readonly topics: readonly string[];
+  readonly invoke: boolean;
+  readonly routes: boolean;
+};
 /** A record whose value is any JSON; null is a tombstone. */
 export type JsonRecord = Omit<InputRecord, "value"> & { readonly value: unknown };
 
@@ -54,14 +58,34 @@ export class Client {
     return this.#json("POST", `/v1/topics/${segment(topic)}/records`, {}, lines, NDJSON_TYPE);
   }
 
-  invoke<V = unknown>(fn: string, key: string, event: unknown, options: { wait?: "processed" | "committed"; signal?: AbortSignal } = {}): Promise<Invoked<V>> {
-    return this.#json("POST", `${functionPath(fn)}/keys/${keySegment(key)}`, { wait: options.wait }, JSON.stringify(event), JSON_TYPE, options.signal);
+  invoke<V = unknown>(
+    fn: string,
+    key: string,
+    event: unknown,
+    options: { wait?: "processed" | "committed"; signal?: AbortSignal } = {},
+  ): Promise<Invoked<V>> {
+    return this.#json(
+      "POST",
+      `${functionPath(fn)}/keys/${keySegment(key)}`,
+      { wait: options.wait },
+      JSON.stringify(event),
+      JSON_TYPE,
+      options.signal,
+    );
   }
 
   /** Undefined: the key has no state. */
-  async get<V = unknown>(fn: string, key: string, options: { atLeast?: Position; stale?: boolean; asOf?: number } = {}): Promise<State<V> | undefined> {
+  async get<V = unknown>(
+    fn: string,
+    key: string,
+    options: { atLeast?: Position; stale?: boolean; asOf?: number } = {},
+  ): Promise<State<V> | undefined> {
     const { atLeast, stale, asOf } = options;
-    const parameters = { "at-least": atLeast === undefined ? undefined : `${atLeast.partition}:${atLeast.offset}`, stale: stale === true ? "allow" : undefined, "as-of": asOf };
+    const parameters = {
+      "at-least": atLeast === undefined ? undefined : `${atLeast.partition}:${atLeast.offset}`,
+      stale: stale === true ? "allow" : undefined,
+      "as-of": asOf,
+    };
     try {
       return await this.#json<State<V>>("GET", `${functionPath(fn)}/keys/${keySegment(key)}`, parameters);
     } catch (thrown) {
@@ -70,11 +94,19 @@ export class Client {
     }
   }
 
-  windows<V = unknown>(fn: string, key: string, from: number, to: number): Promise<{ key: string; windows: { start: number; end: number; value: V }[] }> {
+  windows<V = unknown>(
+    fn: string,
+    key: string,
+    from: number,
+    to: number,
+  ): Promise<{ key: string; windows: { start: number; end: number; value: V }[] }> {
     return this.#json("GET", `${functionPath(fn)}/keys/${keySegment(key)}`, { from, to });
   }
 
-  page<V = unknown>(fn: string, range: Range & { limit?: number; cursor?: string } = {}): Promise<{ items: Entry<V>[]; cursor: string | null }> {
+  page<V = unknown>(
+    fn: string,
+    range: Range & { limit?: number; cursor?: string } = {},
+  ): Promise<{ items: Entry<V>[]; cursor: string | null }> {
     return this.#json("GET", `${functionPath(fn)}/keys`, { ...range });
   }
 
@@ -82,7 +114,10 @@ export class Client {
   async *list<V = unknown>(fn: string, range: Range & { limit?: number } = {}): AsyncGenerator<Entry<V>> {
     let cursor: string | null = null;
     do {
-      const page: { items: Entry<V>[]; cursor: string | null } = await this.page<V>(fn, { ...range, ...(cursor === null ? {} : { cursor }) });
+      const page: { items: Entry<V>[]; cursor: string | null } = await this.page<V>(fn, {
+        ...range,
+        ...(cursor === null ? {} : { cursor }),
+      });
       yield* page.items;
       cursor = page.cursor;
     } while (cursor !== null);
@@ -92,7 +127,10 @@ export class Client {
     return (await this.#json<{ count: number }>("GET", `${functionPath(fn)}/keys`, { ...range, count: true })).count;
   }
 
-  metadata(fn: string, key: string): Promise<{ partition: number; active: { id: string; url: string } | null; standbys: { id: string; url: string; lag: number }[] }> {
+  metadata(
+    fn: string,
+    key: string,
+  ): Promise<{ partition: number; active: { id: string; url: string } | null; standbys: { id: string; url: string; lag: number }[] }> {
     return this.#json("GET", `${functionPath(fn)}/metadata`, { key });
   }
 
@@ -124,7 +162,10 @@ export class Client {
   }
 
   /** Records of a topic. `from`: `earliest`, `latest`, an offset (with a partition), `@<epoch ms>` or an ISO time; `wait`: ms, or `forever`. */
-  async *tail(topic: string, options: { partition?: number; from?: string | number; wait?: number | "forever"; limit?: number; signal?: AbortSignal } = {}): AsyncGenerator<TailRecord> {
+  async *tail(
+    topic: string,
+    options: { partition?: number; from?: string | number; wait?: number | "forever"; limit?: number; signal?: AbortSignal } = {},
+  ): AsyncGenerator<TailRecord> {
     const { signal, ...parameters } = options;
     const url = this.#at(this.#internal(`/v1/topics/${segment(topic)}/records`), parameters);
     const response = await this.#send("GET", url, { accept: NDJSON_TYPE }, undefined, signal);
@@ -137,7 +178,8 @@ export class Client {
   }
 
   #internal(path: string): string {
-    if (this.#options.internalUrl === undefined) throw new KeyfoldError("bad-request", `${path} is on the internal listener, whose URL this client was not given`);
+    if (this.#options.internalUrl === undefined)
+      throw new KeyfoldError("bad-request", `${path} is on the internal listener, whose URL this client was not given`);
     return new URL(path, this.#options.internalUrl).href;
   }
 
@@ -147,14 +189,30 @@ export class Client {
     return url.href;
   }
 
-  async #json<T>(method: string, path: string, parameters: Parameters = {}, body?: string | ReadableStream<Uint8Array>, type = JSON_TYPE, signal?: AbortSignal): Promise<T> {
+  async #json<T>(
+    method: string,
+    path: string,
+    parameters: Parameters = {},
+    body?: string | ReadableStream<Uint8Array>,
+    type = JSON_TYPE,
+    signal?: AbortSignal,
+  ): Promise<T> {
     const headers = body === undefined ? { accept: JSON_TYPE } : { accept: JSON_TYPE, "content-type": type };
     return (await (await this.#send(method, this.#at(path, parameters), headers, body, signal)).json()) as T;
   }
 
-  async #send(method: string, url: string, headers: Record<string, string>, body?: string | ReadableStream<Uint8Array>, signal?: AbortSignal): Promise<Response> {
+  async #send(
+    method: string,
+    url: string,
+    headers: Record<string, string>,
+    body?: string | ReadableStream<Uint8Array>,
+    signal?: AbortSignal,
+  ): Promise<Response> {
     const { token, fetch: send = fetch } = this.#options;
-    const init: RequestInit & { duplex?: "half" } = { method, headers: token === undefined ? headers : { ...headers, authorization: `Bearer ${token}` } };
+    const init: RequestInit & { duplex?: "half" } = {
+      method,
+      headers: token === undefined ? headers : { ...headers, authorization: `Bearer ${token}` },
+    };
     if (signal !== undefined) init.signal = signal;
     if (body !== undefined) init.body = body;
     if (body instanceof ReadableStream) init.duplex = "half";
@@ -171,7 +229,10 @@ function functionPath(fn: string): string {
 /** URLs drop the segments `.` and `..`, however they are written, and nothing would be at the rest. */
 function keySegment(key: string): string {
   if (key !== "." && key !== "..") return segment(key);
-  throw new KeyfoldError("bad-request", `the key ${JSON.stringify(key)} cannot be part of a URL's path; reach it by \`POST /v1/topics/{topic}/records\` and by a range`);
+  throw new KeyfoldError(
+    "bad-request",
+    `the key ${JSON.stringify(key)} cannot be part of a URL's path; reach it by \`POST /v1/topics/{topic}/records\` and by a range`,
+  );
 }
 
 function segment(text: string): string {
@@ -192,7 +253,10 @@ export async function errorOf(response: Response): Promise<KeyfoldError> {
   const known = typeof code === "string" && Object.hasOwn(STATUS, code) ? (code as ErrorCode) : "internal";
   const remedy = response.status === 503 || response.status === 504 ? "retry" : "user";
   const message = typeof detail === "string" ? detail : `${response.url} answered ${response.status}`;
-  return new KeyfoldError(known, message, { remedy, details: { ...(typeof details === "object" ? details : {}), status: response.status } });
+  return new KeyfoldError(known, message, {
+    remedy,
+    details: { ...(typeof details === "object" ? details : {}), status: response.status },
+  });
 }
 
 async function* linesOf(response: Response): AsyncGenerator<string> {

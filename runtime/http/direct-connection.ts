@@ -1,6 +1,6 @@
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
-import { DirectHeadReader, type DirectHead } from "./direct-head.ts";
+import { type DirectHead, DirectHeadReader } from "./direct-head.ts";
 import { JSON_TYPE } from "./media.ts";
 import type { Problem } from "./problem.ts";
 
@@ -59,7 +59,9 @@ export class DirectConnections {
     const second = Math.floor(Date.now() / 1000);
     if (second !== this.#second) {
       this.#second = second;
-      const life = this.#closing ? "Connection: close" : `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(this.#options.keepAliveMs / 1000)}`;
+      const life = this.#closing
+        ? "Connection: close"
+        : `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(this.#options.keepAliveMs / 1000)}`;
       const date = `Date: ${new Date(second * 1000).toUTCString()}\r\n${life}\r\nContent-Length: `;
       this.#heads = { date, ok: `HTTP/1.1 200 OK\r\ncontent-type: ${JSON_TYPE}\r\n${date}` };
     }

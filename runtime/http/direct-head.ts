@@ -18,12 +18,15 @@ interface HeaderBlock {
 
 /** What a path segment and a query may have unencoded; no quotes, brackets, backslashes, nothing beyond ASCII. */
 const SEGMENT = "[!$%&'()*+,\\-.0-9:;=@A-Z_a-z~]+";
-const REQUEST_LINE = new RegExp(`^POST (/v1/functions/${SEGMENT}/keys/${SEGMENT}|/v1/topics/${SEGMENT}/records)(?:\\?([!$%&'()*+,\\-./0-9:;=?@A-Z_a-z~]*))? HTTP/1\\.1$`);
+const REQUEST_LINE = new RegExp(
+  `^POST (/v1/functions/${SEGMENT}/keys/${SEGMENT}|/v1/topics/${SEGMENT}/records)(?:\\?([!$%&'()*+,\\-./0-9:;=?@A-Z_a-z~]*))? HTTP/1\\.1$`,
+);
 const HEADER = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e]*?)[ \t]*$/;
 /** Headers that change nothing of what is done, nor of how it is framed. */
-const HARMLESS = /^(?:accept|accept-charset|accept-encoding|accept-language|cache-control|cookie|dnt|forwarded|from|origin|pragma|priority|referer|traceparent|tracestate|user-agent|via|sec-[a-z-]+|x-[a-z0-9-]+)$/;
+const HARMLESS =
+  /^(?:accept|accept-charset|accept-encoding|accept-language|cache-control|cookie|dnt|forwarded|from|origin|pragma|priority|referer|traceparent|tracestate|user-agent|via|sec-[a-z-]+|x-[a-z0-9-]+)$/;
 /** Hosts the adapter, too, takes without a second look. */
-const HOST = /^[a-z0-9._-]+(?::[1-5]\d{3,4}|:[6-9]\d{3})?$/;
+const HOST = /^[a-z0-9._-]+(?::[1-5]\d{3,4}|:[6-9]\d{3}|:6[0-4]\d{3})?$/;
 const LENGTH = /^\d{1,9}$/;
 
 /** Reads heads of one connection. Clients send the same headers again and again: a block seen just before is not taken apart twice. */
@@ -46,7 +49,13 @@ export class DirectHeadReader {
       if (read === undefined) return undefined;
       this.#seen = read;
     }
-    return { path: line[1] ?? "", query: line[2] ?? "", contentType: this.#seen.contentType, bodyStart: end + 4, bodyLength: this.#seen.length };
+    return {
+      path: line[1] ?? "",
+      query: line[2] ?? "",
+      contentType: this.#seen.contentType,
+      bodyStart: end + 4,
+      bodyLength: this.#seen.length,
+    };
   }
 }
 

@@ -9,7 +9,11 @@ import { appendBody } from "./routes/records.ts";
 import { FUNCTIONS } from "./target.ts";
 
 /** Invokes and appends for the direct way: the same checks, counters and answers as the routes' own. */
-export function directRoutes(host: HostApi, stats: { readonly invoke: RouteStats; readonly append: RouteStats }, report: ReportInternal): DirectRoute {
+export function directRoutes(
+  host: HostApi,
+  stats: { readonly invoke: RouteStats; readonly append: RouteStats },
+  report: ReportInternal,
+): DirectRoute {
   const { limits } = host.config;
   const invoked = ({ path, query, contentType }: DirectHead, body: Buffer): Promise<string> => {
     const target = parseInvoke(path, query, limits);
@@ -23,7 +27,17 @@ export function directRoutes(host: HostApi, stats: { readonly invoke: RouteStats
       const isInvoke = head.path.startsWith(FUNCTIONS);
       const counted = isInvoke ? stats.invoke : stats.append;
       try {
-        const text = await (isInvoke ? invoked(head, body) : appendBody(host, head.path, head.query, head.contentType, undefined, () => Promise.resolve(body), () => [body]));
+        const text = await (isInvoke
+          ? invoked(head, body)
+          : appendBody(
+              host,
+              head.path,
+              head.query,
+              head.contentType,
+              undefined,
+              () => Promise.resolve(body),
+              () => [body],
+            ));
         counted.observe(200, performance.now() - begun);
         return text;
       } catch (thrown) {

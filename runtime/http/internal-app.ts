@@ -1,12 +1,12 @@
 import type { Hono } from "hono";
 import type { HostApi } from "../host/api.ts";
+import { guardLoopback } from "./loopback.ts";
 import { ignore, type ReportInternal } from "./problem.ts";
 import { parseQuery } from "./query.ts";
 import { jsonResponse } from "./responses.ts";
 import { type Handler, type RouteStatsOf, RouteTable } from "./route-table.ts";
 import { errorsHandler, healthHandler, readyHandler } from "./routes/status.ts";
 import { tailHandler } from "./routes/tail.ts";
-import { guardLoopback } from "./loopback.ts";
 import type { HttpApp } from "./server.ts";
 import type { StreamWriter } from "./stream-writer.ts";
 import { type Bindings, queryOf } from "./target.ts";
@@ -25,9 +25,21 @@ export interface InternalApp extends HttpApp {
 export function createInternalApp(host: HostApi, options: InternalAppOptions = {}): InternalApp {
   const routes = new RouteTable("internal", options.stats, options.report ?? ignore);
   const streams = new Set<StreamWriter>();
-  routes.add("GET", "/v1/tasks", listed("tasks", () => host.tasks()));
-  routes.add("GET", "/v1/topics", listed("topics", () => host.topics()));
-  routes.add("GET", "/v1/hosts", listed("hosts", () => host.hosts()));
+  routes.add(
+    "GET",
+    "/v1/tasks",
+    listed("tasks", () => host.tasks()),
+  );
+  routes.add(
+    "GET",
+    "/v1/topics",
+    listed("topics", () => host.topics()),
+  );
+  routes.add(
+    "GET",
+    "/v1/hosts",
+    listed("hosts", () => host.hosts()),
+  );
   routes.add("GET", "/v1/topics/:topic/records", tailHandler(host, streams));
   routes.add("GET", "/metrics", async (c) => {
     parseQuery(queryOf(c), []);

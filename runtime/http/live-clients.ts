@@ -39,10 +39,14 @@ export class LiveClients {
   open(subscribe: (listener: (json: string) => void) => () => void, cut: () => void = () => {}): Response {
     if (this.#closed) throw new KeyfoldError("not-ready", "the host stops", { remedy: "retry" });
     if (this.#clients.size >= this.#limit) {
-      throw new KeyfoldError("limit-exceeded", `${this.#clients.size} live streams are open, the limit is ${this.#limit} (setting limits["live.max.clients"])`, {
-        remedy: "retry",
-        details: { setting: "live.max.clients", limit: this.#limit, value: this.#clients.size },
-      });
+      throw new KeyfoldError(
+        "limit-exceeded",
+        `${this.#clients.size} live streams are open, the limit is ${this.#limit} (setting limits["live.max.clients"])`,
+        {
+          remedy: "retry",
+          details: { setting: "live.max.clients", limit: this.#limit, value: this.#clients.size },
+        },
+      );
     }
     const client = new LiveClient((slow) => {
       if (!this.#clients.delete(client)) return;

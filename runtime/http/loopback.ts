@@ -17,7 +17,12 @@ export function guardLoopback(fetch: Fetch): Fetch {
   return (request, env) => {
     const host = request.headers.get("host");
     const origin = request.headers.get("origin");
-    const wrong = host !== null && !isLoopback(hostName(host)) ? `the Host header is ${JSON.stringify(host)}` : origin !== null && !sameOrigin(origin, host) ? `the Origin header is ${JSON.stringify(origin)}` : undefined;
+    const wrong =
+      host !== null && !isLoopback(hostName(host))
+        ? `the Host header is ${JSON.stringify(host)}`
+        : origin !== null && !sameOrigin(origin, host)
+          ? `the Origin header is ${JSON.stringify(origin)}`
+          : undefined;
     if (wrong === undefined) return fetch(request, env);
     const error = new KeyfoldError("unauthorized", `${wrong}: the internal listener answers only to loopback names and from its own pages`);
     return problemResponse(problemOf(error, pathOf(request, { env }), ignore));

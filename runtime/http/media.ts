@@ -6,7 +6,10 @@ export const NDJSON_TYPE = "application/x-ndjson";
 /** Which body a request announces. No content type means JSON; anything but UTF-8 JSON or NDJSON is refused. */
 export function bodyKind(contentType: string | undefined, contentEncoding: string | undefined, ndjson: boolean): "json" | "ndjson" {
   if (contentEncoding !== undefined && contentEncoding !== "identity") {
-    throw new KeyfoldError("media-type-unsupported", `content-encoding ${JSON.stringify(contentEncoding)} is not supported; send the body as it is`);
+    throw new KeyfoldError(
+      "media-type-unsupported",
+      `content-encoding ${JSON.stringify(contentEncoding)} is not supported; send the body as it is`,
+    );
   }
   if (contentType === undefined || contentType === JSON_TYPE) return "json";
   const [type = "", ...parameters] = contentType.split(";").map((part) => part.trim().toLowerCase());
@@ -21,5 +24,8 @@ export function bodyKind(contentType: string | undefined, contentEncoding: strin
   if (isNdjson && ndjson) return "ndjson";
   const wanted = ndjson ? `${JSON_TYPE} or ${NDJSON_TYPE}` : JSON_TYPE;
   const hint = type === "application/x-www-form-urlencoded" ? ` (curl's default: add -H 'content-type: ${JSON_TYPE}')` : "";
-  throw new KeyfoldError("media-type-unsupported", `content-type ${JSON.stringify(contentType.slice(0, 100))} is not supported here${hint}; send ${wanted}`);
+  throw new KeyfoldError(
+    "media-type-unsupported",
+    `content-type ${JSON.stringify(contentType.slice(0, 100))} is not supported here${hint}; send ${wanted}`,
+  );
 }

@@ -78,11 +78,15 @@ class LineAppender {
       error = KeyfoldError.from(second);
     }
     const positions = this.#positions();
-    return new KeyfoldError(error.code, `${error.message}; ${this.#appended} record${this.#appended === 1 ? " was" : "s were"} appended before it`, {
-      remedy: error.remedy,
-      cause: error,
-      details: { ...error.details, ...line, records: this.#appended, positions },
-    });
+    return new KeyfoldError(
+      error.code,
+      `${error.message}; ${this.#appended} record${this.#appended === 1 ? " was" : "s were"} appended before it`,
+      {
+        remedy: error.remedy,
+        cause: error,
+        details: { ...error.details, ...line, records: this.#appended, positions },
+      },
+    );
   }
 
   #add(line: Buffer): void {
@@ -106,9 +110,13 @@ class LineAppender {
     const limit = this.#host.config.limits["body.max.bytes"];
     if (bytes <= limit) return;
     this.#line = line;
-    throw new KeyfoldError("body-too-large", `line ${line}: it has more than ${limit} bytes, the limit of a line (setting limits["body.max.bytes"])`, {
-      details: { setting: "body.max.bytes", limit },
-    });
+    throw new KeyfoldError(
+      "body-too-large",
+      `line ${line}: it has more than ${limit} bytes, the limit of a line (setting limits["body.max.bytes"])`,
+      {
+        details: { setting: "body.max.bytes", limit },
+      },
+    );
   }
 
   async #append(): Promise<void> {

@@ -28,7 +28,14 @@ export function problemOf(thrown: unknown, instance: string, report: ReportInter
   const headers: Record<string, string> = { "content-type": PROBLEM_TYPE };
   if (status === 503) headers["retry-after"] = RETRY_AFTER;
   if (typeof error.details["allow"] === "string") headers["allow"] = error.details["allow"];
-  const document: Record<string, unknown> = { type: `/errors#${error.code}`, title: STATUS[error.code][1], status, detail: error.message, instance, code: error.code };
+  const document: Record<string, unknown> = {
+    type: `/errors#${error.code}`,
+    title: STATUS[error.code][1],
+    status,
+    detail: error.message,
+    instance,
+    code: error.code,
+  };
   if (error.code === "internal") {
     const reference = randomUUID();
     report(error, reference);

@@ -14,7 +14,10 @@ export function parseQuery(raw: string, valid: readonly string[]): ReadonlyMap<s
     const name = decode(equals === -1 ? part : part.slice(0, equals));
     const value = equals === -1 ? "" : decode(part.slice(equals + 1));
     if (!valid.includes(name)) {
-      throw new KeyfoldError("bad-request", `unknown query parameter \`${name.slice(0, 64)}\`${valid.length === 0 ? "; none is known here" : suggestion(name, valid)}`);
+      throw new KeyfoldError(
+        "bad-request",
+        `unknown query parameter \`${name.slice(0, 64)}\`${valid.length === 0 ? "; none is known here" : suggestion(name, valid)}`,
+      );
     }
     if (found.has(name)) throw new KeyfoldError("bad-request", `query parameter \`${name}\` is given twice`);
     found.set(name, value);
@@ -34,13 +37,22 @@ function decode(text: string): string {
 export type Query = ReadonlyMap<string, string>;
 
 /** A whole number from 0 to the largest exact one. */
-export function integer(query: Query, name: string, least = 0, most: number = Number.MAX_SAFE_INTEGER, setting?: string): number | undefined {
+export function integer(
+  query: Query,
+  name: string,
+  least = 0,
+  most: number = Number.MAX_SAFE_INTEGER,
+  setting?: string,
+): number | undefined {
   const text = query.get(name);
   if (text === undefined) return undefined;
   const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= least && value <= most) return value;
   const range = most === Number.MAX_SAFE_INTEGER ? `from ${least} on` : `from ${least} to ${most}`;
-  throw new KeyfoldError("bad-request", `query parameter \`${name}\` is ${JSON.stringify(text.slice(0, 64))}; it takes a whole number ${range}${setting === undefined ? "" : ` (setting limits["${setting}"])`}`);
+  throw new KeyfoldError(
+    "bad-request",
+    `query parameter \`${name}\` is ${JSON.stringify(text.slice(0, 64))}; it takes a whole number ${range}${setting === undefined ? "" : ` (setting limits["${setting}"])`}`,
+  );
 }
 
 export function oneOf<T extends string>(query: Query, name: string, choices: readonly T[]): T | undefined {
@@ -65,7 +77,10 @@ export function position(query: Query, name: string): Position | undefined {
   const parts = /^(\d{1,9}):(\d{1,16})$/.exec(text);
   const offset = Number(parts?.[2]);
   if (parts === null || !Number.isSafeInteger(offset)) {
-    throw new KeyfoldError("bad-request", `query parameter \`${name}\` is ${JSON.stringify(text.slice(0, 64))}; it takes \`<partition>:<offset>\`, as in an answer's \`positions\``);
+    throw new KeyfoldError(
+      "bad-request",
+      `query parameter \`${name}\` is ${JSON.stringify(text.slice(0, 64))}; it takes \`<partition>:<offset>\`, as in an answer's \`positions\``,
+    );
   }
   return { partition: Number(parts[1]), offset };
 }

@@ -13,10 +13,16 @@ const TOPIC_NAME = /^[a-zA-Z0-9._-]{1,249}$/;
 /** A topic's name by Kafka's rules; changelogs and repartition topics are the engine's alone to write. */
 export function checkTopic(topic: string, application: string): string {
   if (!TOPIC_NAME.test(topic) || topic === "." || topic === "..") {
-    throw new KeyfoldError("bad-request", `${JSON.stringify(topic.slice(0, 100))} is not a topic name; those have 1 to 249 of a-z A-Z 0-9 . _ -`);
+    throw new KeyfoldError(
+      "bad-request",
+      `${JSON.stringify(topic.slice(0, 100))} is not a topic name; those have 1 to 249 of a-z A-Z 0-9 . _ -`,
+    );
   }
   if (topic.startsWith(`${application}-`) && (topic.endsWith("-changelog") || topic.endsWith("-repartition"))) {
-    throw new KeyfoldError("bad-request", `${topic} is an internal topic of ${application}: a record put there by hand would corrupt its state`);
+    throw new KeyfoldError(
+      "bad-request",
+      `${topic} is an internal topic of ${application}: a record put there by hand would corrupt its state`,
+    );
   }
   return topic;
 }
@@ -28,9 +34,13 @@ export function parseRecords(body: Buffer, limits: Limits): InputRecord[] {
   if (!Array.isArray(parsed)) return [toRecord(parsed, scanner, body, limits, "")];
   const most = limits["batch.max.records"];
   if (parsed.length > most) {
-    throw new KeyfoldError("limit-exceeded", `the array has ${parsed.length} records, the limit is ${most} (setting limits["batch.max.records"]); send more than that as application/x-ndjson`, {
-      details: { setting: "batch.max.records", limit: most, value: parsed.length },
-    });
+    throw new KeyfoldError(
+      "limit-exceeded",
+      `the array has ${parsed.length} records, the limit is ${most} (setting limits["batch.max.records"]); send more than that as application/x-ndjson`,
+      {
+        details: { setting: "batch.max.records", limit: most, value: parsed.length },
+      },
+    );
   }
   const records: InputRecord[] = [];
   for (let i = 0; i < parsed.length; i++) {
@@ -48,22 +58,33 @@ export function parseLine(line: Buffer, limits: Limits, where: string): InputRec
 
 function toRecord(parsed: unknown, scanner: JsonScanner, bytes: Buffer, limits: Limits, where: string): InputRecord {
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
-    throw new KeyfoldError("bad-request", `${where}a record is an object {"key": ..., "value": ...}, this is ${Array.isArray(parsed) ? "an array" : JSON.stringify(parsed)?.slice(0, 60)}`);
+    throw new KeyfoldError(
+      "bad-request",
+      `${where}a record is an object {"key": ..., "value": ...}, this is ${Array.isArray(parsed) ? "an array" : JSON.stringify(parsed)?.slice(0, 60)}`,
+    );
   }
   const record: { key?: unknown; value?: unknown; timestamp?: unknown; headers?: unknown } = parsed;
   for (const name in record) {
-    if (!MEMBERS.includes(name)) throw new KeyfoldError("bad-request", `${where}unknown member \`${name.slice(0, 64)}\`${suggestion(name, MEMBERS)}`);
+    if (!MEMBERS.includes(name))
+      throw new KeyfoldError("bad-request", `${where}unknown member \`${name.slice(0, 64)}\`${suggestion(name, MEMBERS)}`);
   }
   const { key, timestamp } = record;
   if (key === undefined) throw new KeyfoldError("bad-request", `${where}\`key\` is missing; a record without a key has \`null\``);
-  if (key !== null && typeof key !== "string") throw new KeyfoldError("bad-request", `${where}\`key\` is ${kindOf(key)}; keys are strings or null`);
+  if (key !== null && typeof key !== "string")
+    throw new KeyfoldError("bad-request", `${where}\`key\` is ${kindOf(key)}; keys are strings or null`);
   if (record.value === undefined) throw new KeyfoldError("bad-request", `${where}\`value\` is missing; a tombstone has \`null\``);
   if (typeof key === "string") checkKey(key, limits["key.max.bytes"], where);
   const { start, end } = scanner.member("value");
   const value = record.value === null ? null : bytes.subarray(start, end);
   if (value !== null) checkRecordSize(value.length, limits, where);
-  if (timestamp !== undefined && !(typeof timestamp === "number" && Number.isInteger(timestamp) && timestamp >= 0 && timestamp <= LAST_INSTANT)) {
-    throw new KeyfoldError("bad-request", `${where}\`timestamp\` is ${JSON.stringify(timestamp).slice(0, 60)}; it is epoch milliseconds, a whole number from 0 on`);
+  if (
+    timestamp !== undefined &&
+    !(typeof timestamp === "number" && Number.isInteger(timestamp) && timestamp >= 0 && timestamp <= LAST_INSTANT)
+  ) {
+    throw new KeyfoldError(
+      "bad-request",
+      `${where}\`timestamp\` is ${JSON.stringify(timestamp).slice(0, 60)}; it is epoch milliseconds, a whole number from 0 on`,
+    );
   }
   const headers = record.headers === undefined ? undefined : checkHeaders(record.headers, where);
   if (timestamp === undefined) return headers === undefined ? { key, value } : { key, value, headers };
@@ -73,9 +94,13 @@ function toRecord(parsed: unknown, scanner: JsonScanner, bytes: Buffer, limits: 
 export function checkRecordSize(size: number, limits: Limits, where = ""): void {
   const limit = limits["record.max.bytes"];
   if (size <= limit) return;
-  throw new KeyfoldError("limit-exceeded", `${where}the value has ${size} bytes, the limit is ${limit} (setting limits["record.max.bytes"])`, {
-    details: { setting: "record.max.bytes", limit, value: size },
-  });
+  throw new KeyfoldError(
+    "limit-exceeded",
+    `${where}the value has ${size} bytes, the limit is ${limit} (setting limits["record.max.bytes"])`,
+    {
+      details: { setting: "record.max.bytes", limit, value: size },
+    },
+  );
 }
 
 function checkHeaders(headers: unknown, where: string): Readonly<Record<string, string>> {
@@ -84,7 +109,8 @@ function checkHeaders(headers: unknown, where: string): Readonly<Record<string, 
   }
   const checked: Record<string, string> = Object.create(null) as Record<string, string>;
   for (const [name, value] of Object.entries(headers)) {
-    if (typeof value !== "string") throw new KeyfoldError("bad-request", `${where}header \`${name.slice(0, 64)}\` is ${kindOf(value)}; headers are strings`);
+    if (typeof value !== "string")
+      throw new KeyfoldError("bad-request", `${where}header \`${name.slice(0, 64)}\` is ${kindOf(value)}; headers are strings`);
     checked[name] = value;
   }
   return checked;

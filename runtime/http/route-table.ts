@@ -40,7 +40,12 @@ export class RouteTable {
   /** The numbers of a route, for one that is served by two ways. */
   add(method: Method, path: string, handler: Handler): RouteStats {
     const stats = this.#statsOf(this.#listener, method === "ALL" ? "ANY" : method, path);
-    const pattern = new RegExp(`^${path.replace(/[.]/g, "\\.").replace(/\/\*$/, "(?:/.*)?").replace(/:[a-z]+/g, "[^/]+")}$`);
+    const pattern = new RegExp(
+      `^${path
+        .replace(/[.]/g, "\\.")
+        .replace(/\/\*$/, "(?:/.*)?")
+        .replace(/:[a-z]+/g, "[^/]+")}$`,
+    );
     this.#known.push({ method, path, pattern });
     const answer = (c: HttpContext): Promise<Response> => this.#answer(stats, handler, c);
     if (method === "ALL") this.app.all(path, answer);
@@ -70,7 +75,10 @@ export class RouteTable {
     const here = this.#known.filter(({ pattern }) => pattern.test(path));
     if (here.length === 0) {
       const paths = [...new Set(this.#known.map((known) => known.path.replace(/:([a-z]+)/g, "{$1}")))];
-      throw new KeyfoldError("not-found", `there is nothing at ${JSON.stringify(targetOf(c.req.raw, c.env).slice(0, 200))}${suggestion(path, paths)}`);
+      throw new KeyfoldError(
+        "not-found",
+        `there is nothing at ${JSON.stringify(targetOf(c.req.raw, c.env).slice(0, 200))}${suggestion(path, paths)}`,
+      );
     }
     const methods = new Set(here.flatMap((known) => (known.method === "GET" ? ["GET", "HEAD"] : [known.method])));
     const allow = [...methods, "OPTIONS"].join(", ");

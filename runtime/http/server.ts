@@ -54,8 +54,17 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<List
     );
   }
   const server = createServer(
-    { keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0, maxHeaderSize: MAX_HEADER_BYTES, connectionsCheckingInterval: 2_000, noDelay: true },
-    getRequestListener((request, env) => app.fetch(request, env as Bindings), { hostname: host, errorHandler: badRequest }) as (...args: unknown[]) => void,
+    {
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: 0,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      connectionsCheckingInterval: 2_000,
+      noDelay: true,
+    },
+    getRequestListener((request, env) => app.fetch(request, env as Bindings), { hostname: host, errorHandler: badRequest }) as (
+      ...args: unknown[]
+    ) => void,
   );
   server.setTimeout(app.longestWaitMs + STALLED_MS);
   server.on("clientError", refuse);
@@ -89,10 +98,28 @@ function bind(server: Server, host: string, port: number, flag: string): Promise
   return new Promise((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
       if (cause.code === "EADDRINUSE") {
-        reject(new KeyfoldError("port-in-use", `port ${port} on ${host} is in use by another process; choose another with ${flag}, or ${flag} 0 for any free one`, { cause, details: { port, host, flag } }));
+        reject(
+          new KeyfoldError(
+            "port-in-use",
+            `port ${port} on ${host} is in use by another process; choose another with ${flag}, or ${flag} 0 for any free one`,
+            { cause, details: { port, host, flag } },
+          ),
+        );
       } else if (cause.code === "EACCES") {
-        reject(new KeyfoldError("config-invalid", `no permission to listen on ${host}:${port}; ports below 1024 need privileges, choose another with ${flag}`, { cause, details: { port, host, flag } }));
-      } else reject(new KeyfoldError("config-invalid", `cannot listen on ${host}:${port}: ${cause.message}`, { cause, details: { port, host, flag } }));
+        reject(
+          new KeyfoldError(
+            "config-invalid",
+            `no permission to listen on ${host}:${port}; ports below 1024 need privileges, choose another with ${flag}`,
+            { cause, details: { port, host, flag } },
+          ),
+        );
+      } else
+        reject(
+          new KeyfoldError("config-invalid", `cannot listen on ${host}:${port}: ${cause.message}`, {
+            cause,
+            details: { port, host, flag },
+          }),
+        );
     });
     server.listen({ host, port, backlog: 1024 }, () => {
       server.removeAllListeners("error");
@@ -132,12 +159,17 @@ function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
   }
   const [line, problem] =
     error.code === "HPE_HEADER_OVERFLOW"
-      ? ["431 Request Header Fields Too Large", new KeyfoldError("limit-exceeded", `the request's head has more than ${MAX_HEADER_BYTES} bytes`)]
+      ? [
+          "431 Request Header Fields Too Large",
+          new KeyfoldError("limit-exceeded", `the request's head has more than ${MAX_HEADER_BYTES} bytes`),
+        ]
       : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
         ? ["408 Request Timeout", new KeyfoldError("timeout", `the request's head was not complete after ${HEADERS_TIMEOUT_MS} ms`)]
         : ["400 Bad Request", new KeyfoldError("bad-request", "the request is not valid HTTP/1.1")];
   const { body } = problemOf(problem, "/", ignore);
   const status = Number(line.slice(0, 3));
   const text = JSON.stringify({ ...(JSON.parse(body) as object), status });
-  socket.end(`HTTP/1.1 ${line}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`);
+  socket.end(
+    `HTTP/1.1 ${line}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
+  );
 }

@@ -83,11 +83,16 @@ export function checkKey(key: string, maxBytes: number, where = ""): string {
   if (key.length * 3 > maxBytes) {
     const bytes = Buffer.byteLength(key);
     if (bytes > maxBytes) {
-      throw new KeyfoldError("bad-request", `${where}the key has ${bytes} bytes, the limit is ${maxBytes} (setting limits["key.max.bytes"])`, {
-        details: { setting: "key.max.bytes", limit: maxBytes, value: bytes },
-      });
+      throw new KeyfoldError(
+        "bad-request",
+        `${where}the key has ${bytes} bytes, the limit is ${maxBytes} (setting limits["key.max.bytes"])`,
+        {
+          details: { setting: "key.max.bytes", limit: maxBytes, value: bytes },
+        },
+      );
     }
   }
-  if (/\p{Surrogate}/u.test(key)) throw new KeyfoldError("bad-request", `${where}the key has half a surrogate pair, which UTF-8 cannot carry`);
+  if (/\p{Surrogate}/u.test(key))
+    throw new KeyfoldError("bad-request", `${where}the key has half a surrogate pair, which UTF-8 cannot carry`);
   return key;
 }

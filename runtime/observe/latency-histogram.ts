@@ -1,5 +1,7 @@
 /** Upper bounds of the buckets, ms; one more bucket has no bound. */
-export const LATENCY_BOUNDS_MS: readonly number[] = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000];
+export const LATENCY_BOUNDS_MS: readonly number[] = [
+  0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000,
+];
 
 /** What of a histogram crosses threads: counts by bucket (not cumulative), one more than there are bounds. */
 export interface LatencySnapshot {

@@ -40,7 +40,9 @@ export function functionLogger(logger: Logger, fn: string, task?: string): Logge
 function formatOf(text: string | undefined): "pretty" | "json" | undefined {
   if (text === undefined || text === "") return undefined;
   if (text === "pretty" || text === "json") return text;
-  throw new KeyfoldError("config-invalid", `KEYFOLD_LOG_FORMAT is ${JSON.stringify(text)}; it takes \`pretty\` or \`json\``, { details: { key: "KEYFOLD_LOG_FORMAT", value: text } });
+  throw new KeyfoldError("config-invalid", `KEYFOLD_LOG_FORMAT is ${JSON.stringify(text)}; it takes \`pretty\` or \`json\``, {
+    details: { key: "KEYFOLD_LOG_FORMAT", value: text },
+  });
 }
 
 function colours(): boolean {
@@ -49,5 +51,12 @@ function colours(): boolean {
 
 function errorFields(error: unknown): unknown {
   if (!(error instanceof KeyfoldError)) return error instanceof Error ? stdSerializers.err(error) : error;
-  return { code: error.code, message: error.message, remedy: error.remedy, details: error.details, stack: error.stack, ...(error.cause instanceof Error ? { cause: stdSerializers.err(error.cause) } : {}) };
+  return {
+    code: error.code,
+    message: error.message,
+    remedy: error.remedy,
+    details: error.details,
+    stack: error.stack,
+    ...(error.cause instanceof Error ? { cause: stdSerializers.err(error.cause) } : {}),
+  };
 }

@@ -52,16 +52,47 @@ export function createMetrics(): Metrics {
   const delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
   delay.enable();
 
-  const requests = new Counter({ name: "keyfold_http_requests_total", help: "HTTP requests answered, by route and hundreds of the status", labelNames: ["listener", "method", "route", "status"], registers });
-  const latency = new FoldedHistogram("keyfold_http_request_duration_seconds", "Time to an answer's head", ["listener", "method", "route"], registry);
-  const states = new Gauge({ name: "keyfold_function_state", help: "1 for the state a function is in", labelNames: ["function", "version", "state"], registers });
+  const requests = new Counter({
+    name: "keyfold_http_requests_total",
+    help: "HTTP requests answered, by route and hundreds of the status",
+    labelNames: ["listener", "method", "route", "status"],
+    registers,
+  });
+  const latency = new FoldedHistogram(
+    "keyfold_http_request_duration_seconds",
+    "Time to an answer's head",
+    ["listener", "method", "route"],
+    registry,
+  );
+  const states = new Gauge({
+    name: "keyfold_function_state",
+    help: "1 for the state a function is in",
+    labelNames: ["function", "version", "state"],
+    registers,
+  });
   const clients = new Gauge({ name: "keyfold_live_clients", help: "Open live streams", registers });
-  const dropped = new Counter({ name: "keyfold_live_clients_dropped_total", help: "Live streams ended because their client was too slow", registers });
-  const restored = new Counter({ name: "keyfold_restore_records_total", help: "Changelog records restored", labelNames: ["function", "store"], registers });
-  const log = new Map(Object.entries(LOG_SERIES).map(([key, [name, help]]) => [key, new Counter({ name, help, labelNames: ["log"], registers })]));
+  const dropped = new Counter({
+    name: "keyfold_live_clients_dropped_total",
+    help: "Live streams ended because their client was too slow",
+    registers,
+  });
+  const restored = new Counter({
+    name: "keyfold_restore_records_total",
+    help: "Changelog records restored",
+    labelNames: ["function", "store"],
+    registers,
+  });
+  const log = new Map(
+    Object.entries(LOG_SERIES).map(([key, [name, help]]) => [key, new Counter({ name, help, labelNames: ["log"], registers })]),
+  );
   const memory = new Gauge({ name: "keyfold_process_resident_memory_bytes", help: "Resident memory of the host process", registers });
   const cpu = new Counter({ name: "keyfold_process_cpu_seconds_total", help: "CPU time of the host process, all threads", registers });
-  const lag = new Gauge({ name: "keyfold_event_loop_delay_seconds", help: "Delay of the main thread's event loop since the last scrape", labelNames: ["quantile"], registers });
+  const lag = new Gauge({
+    name: "keyfold_event_loop_delay_seconds",
+    help: "Delay of the main thread's event loop since the last scrape",
+    labelNames: ["quantile"],
+    registers,
+  });
   const uptime = new Gauge({ name: "keyfold_uptime_seconds", help: "Time since the process began", registers });
 
   let streams: { readonly size: number; readonly dropped: number } = { size: 0, dropped: 0 };
@@ -76,12 +107,15 @@ export function createMetrics(): Metrics {
         if (count > 0) requests.inc({ listener, method, route, status: `${hundreds}xx` }, count);
       });
     }
-    latency.fold(routes.map((stats) => [{ listener: stats.listener, method: stats.method, route: stats.route }, stats.latency.snapshot()] as const));
+    latency.fold(
+      routes.map((stats) => [{ listener: stats.listener, method: stats.method, route: stats.route }, stats.latency.snapshot()] as const),
+    );
     memory.set(process.memoryUsage.rss());
     const used = process.cpuUsage();
     cpu.reset();
     cpu.inc((used.user + used.system) / 1e6);
-    for (const quantile of [50, 99, 100]) lag.set({ quantile: String(quantile / 100) }, Math.max(0, (delay.percentile(quantile) || 0) / NS - DELAY_RESOLUTION_MS / 1000));
+    for (const quantile of [50, 99, 100])
+      lag.set({ quantile: String(quantile / 100) }, Math.max(0, (delay.percentile(quantile) || 0) / NS - DELAY_RESOLUTION_MS / 1000));
     delay.reset();
     uptime.set(process.uptime());
   };

@@ -19,7 +19,8 @@ export function prettyLine(line: string, colour: boolean): string {
   const paint = (text: string, code: number): string => (colour ? `\x1b[${code}m${text}\x1b[0m` : text);
   const failure = err ?? error;
   const parts = [paint(String(time ?? "").slice(11, 23), 90), paint(name.toUpperCase().padEnd(5), COLOURS[name] ?? 0), String(msg ?? "")];
-  for (const [key, value] of Object.entries(rest)) parts.push(`${paint(`${key}=`, 90)}${typeof value === "string" ? value : JSON.stringify(value)}`);
+  for (const [key, value] of Object.entries(rest))
+    parts.push(`${paint(`${key}=`, 90)}${typeof value === "string" ? value : JSON.stringify(value)}`);
   if (isFailure(failure)) {
     parts.push(paint(failure.message, 31));
     return `${parts.join(" ")}\n${failure.stack === undefined ? "" : `${paint(failure.stack.split("\n").slice(1).join("\n"), 90)}\n`}`;

@@ -31,7 +31,9 @@ export class TaskSeries {
     const registers = [registry];
     const gauge = (name: string, help: string, labelNames: string[]): Gauge => new Gauge({ name, help, labelNames, registers });
     const counter = (name: string, help: string, labelNames: string[]): Counter => new Counter({ name, help, labelNames, registers });
-    this.#counters = Object.entries(COUNTERS).map(([key, [name, help]]) => [key as keyof typeof COUNTERS, counter(name, help, TASK)] as const);
+    this.#counters = Object.entries(COUNTERS).map(
+      ([key, [name, help]]) => [key as keyof typeof COUNTERS, counter(name, help, TASK)] as const,
+    );
     this.#dropped = counter("keyfold_dropped_records_total", "Records left out, by reason", [...TASK, "reason"]);
     this.#lag = gauge("keyfold_records_lag", "Records a task has still to read from its sources", ["function", "task", "partition"]);
     this.#state = gauge("keyfold_task_state", "1 for the state a task is in", [...TASK, "state"]);
@@ -66,7 +68,9 @@ export class TaskSeries {
     }
     const tasks = workers.flatMap((each) => each.tasks);
     for (const task of tasks) this.#foldTask(task);
-    this.#process.fold(tasks.flatMap((each) => (each.processLatency === undefined ? [] : [[labelsOf(each), each.processLatency] as const])));
+    this.#process.fold(
+      tasks.flatMap((each) => (each.processLatency === undefined ? [] : [[labelsOf(each), each.processLatency] as const])),
+    );
     this.#commit.fold(tasks.flatMap((each) => (each.commitLatency === undefined ? [] : [[labelsOf(each), each.commitLatency] as const])));
   }
 
@@ -77,13 +81,27 @@ export class TaskSeries {
     this.#lag.set({ ...labels, partition: String(task.partition) }, task.lag);
     this.#state.set({ ...labels, state: task.state }, 1);
     for (const [store, entries] of Object.entries(task.entries)) this.#entries.set({ ...labels, store }, entries);
-    if (task.restore !== undefined) this.#remaining.set({ ...labels, store: task.restore.store }, Math.max(0, task.restore.end - task.restore.position));
+    if (task.restore !== undefined)
+      this.#remaining.set({ ...labels, store: task.restore.store }, Math.max(0, task.restore.end - task.restore.position));
   }
 
   #reset(): void {
     for (const [, counter] of this.#counters) counter.reset();
     const { used, dirty, hits, misses, ratio } = this.#cache;
-    for (const series of [this.#dropped, this.#lag, this.#state, this.#remaining, this.#entries, this.#heap, used, dirty, hits, misses, ratio]) series.reset();
+    for (const series of [
+      this.#dropped,
+      this.#lag,
+      this.#state,
+      this.#remaining,
+      this.#entries,
+      this.#heap,
+      used,
+      dirty,
+      hits,
+      misses,
+      ratio,
+    ])
+      series.reset();
   }
 }
 

@@ -4,7 +4,7 @@ import { KeyfoldError } from "../../runtime/errors.ts";
 import { Client } from "../../runtime/http/client.ts";
 import { createInternalApp } from "../../runtime/http/internal-app.ts";
 import { createPublicApp } from "../../runtime/http/public-app.ts";
-import { listen, type Listening } from "../../runtime/http/server.ts";
+import { type Listening, listen } from "../../runtime/http/server.ts";
 import { createTestHost, type TestHost } from "./test-host.ts";
 
 let host: TestHost;
@@ -13,7 +13,10 @@ let client: Client;
 
 before(async () => {
   host = await createTestHost();
-  listeners = await Promise.all([listen(createPublicApp(host), { host: "127.0.0.1", port: 0 }), listen(createInternalApp(host), { host: "127.0.0.1", port: 0, loopbackOnly: true })]);
+  listeners = await Promise.all([
+    listen(createPublicApp(host), { host: "127.0.0.1", port: 0 }),
+    listen(createInternalApp(host), { host: "127.0.0.1", port: 0, loopbackOnly: true }),
+  ]);
   client = new Client({ url: listeners[0]?.url ?? "", internalUrl: listeners[1]?.url ?? "" });
 });
 after(async () => {

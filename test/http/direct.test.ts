@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { KeyfoldError } from "../../runtime/errors.ts";
 import { DirectHeadReader } from "../../runtime/http/direct-head.ts";
 import { createPublicApp, type PublicApp } from "../../runtime/http/public-app.ts";
-import { listen, type Listening } from "../../runtime/http/server.ts";
+import { type Listening, listen } from "../../runtime/http/server.ts";
 import { createTestHost, seed, type TestHost } from "./test-host.ts";
 
 let host: TestHost;
@@ -74,7 +74,9 @@ function normal(text: string): unknown {
     .map((answer) => {
       const [head = "", ...body] = answer.split("\r\n\r\n");
       const [line, ...headers] = head.split("\r\n");
-      const fields = headers.map((header) => header.replace(/^[^:]+/, (name) => name.toLowerCase())).filter((header) => !header.startsWith("date: "));
+      const fields = headers
+        .map((header) => header.replace(/^[^:]+/, (name) => name.toLowerCase()))
+        .filter((header) => !header.startsWith("date: "));
       return { line, headers: fields.sort(), body: body.join("\r\n\r\n") };
     });
 }
@@ -116,7 +118,10 @@ test("the same answer either way, good or bad", async () => {
   }
   assert.equal((await same(invoke(`${KEY}SFO`, "1", ["content-type: text/plain"]))).direct, 1);
   assert.equal((await same(invoke(`${KEY}SFO`, "1", []))).direct, 1);
-  assert.equal((await same(invoke(`${KEY}SFO`, "1", ["user-agent: curl/8", "accept: */*", "x-request-id: 7", "connection: keep-alive"]))).direct, 1);
+  assert.equal(
+    (await same(invoke(`${KEY}SFO`, "1", ["user-agent: curl/8", "accept: */*", "x-request-id: 7", "connection: keep-alive"]))).direct,
+    1,
+  );
 });
 
 test("appends, likewise", async () => {
@@ -177,17 +182,37 @@ test("any requests, in any pieces, in one connection: the same answers in the sa
   const key = fc.constantFrom("SFO", "late", "bug", "down", "a%2Fb", "%zz", "..");
   const body = fc.oneof(fc.json({ maxDepth: 2 }), fc.constantFrom("", "{", "é"));
   const one = fc.oneof(
-    { weight: 5, arbitrary: fc.tuple(key, fc.constantFrom("", "?wait=processed", "?x=1"), body).map(([k, query, event]) => invoke(`${KEY}${k}${query}`, event)) },
-    { weight: 1, arbitrary: fc.constantFrom("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", invoke(`${KEY}SFO`, "1", ["authorization: x"]), invoke("/v1/topics/a%20b/records", "1"), "GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n") },
+    {
+      weight: 5,
+      arbitrary: fc
+        .tuple(key, fc.constantFrom("", "?wait=processed", "?x=1"), body)
+        .map(([k, query, event]) => invoke(`${KEY}${k}${query}`, event)),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(
+        "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n",
+        invoke(`${KEY}SFO`, "1", ["authorization: x"]),
+        invoke("/v1/topics/a%20b/records", "1"),
+        "GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n",
+      ),
+    },
   );
   let taken = 0;
   await fc.assert(
-    fc.asyncProperty(fc.array(one, { minLength: 1, maxLength: 6 }), fc.array(fc.nat({ max: 1_200 }), { maxLength: 4 }), async (requests, cuts) => {
-      const bytes = Buffer.from(requests.join(""));
-      const at = [0, ...cuts.map((cut) => Math.min(cut, bytes.length)), bytes.length].sort((a, b) => a - b);
-      const pieces = at.slice(1).map((end, i) => bytes.subarray(at[i], end)).filter((piece) => piece.length > 0);
-      taken += (await same(...pieces)).direct;
-    }),
+    fc.asyncProperty(
+      fc.array(one, { minLength: 1, maxLength: 6 }),
+      fc.array(fc.nat({ max: 1_200 }), { maxLength: 4 }),
+      async (requests, cuts) => {
+        const bytes = Buffer.from(requests.join(""));
+        const at = [0, ...cuts.map((cut) => Math.min(cut, bytes.length)), bytes.length].sort((a, b) => a - b);
+        const pieces = at
+          .slice(1)
+          .map((end, i) => bytes.subarray(at[i], end))
+          .filter((piece) => piece.length > 0);
+        taken += (await same(...pieces)).direct;
+      },
+    ),
     { seed, numRuns: 150 },
   );
   assert.ok(taken > 100, `only ${taken} went the direct way`);
@@ -270,7 +295,7 @@ test("closing ends idle connections at once and busy ones after their answer", a
   finish();
   await once(busy, "close");
   await closed;
-  assert.match(text, /^HTTP\/1\.1 200 OK\r\n[^]*Connection: close\r\n[^]*\{"late":true\}$/);
+  assert.match(text, /^HTTP\/1\.1 200 OK\r\n[\s\S]*Connection: close\r\n[\s\S]*\{"late":true\}$/);
 });
 
 test("a client that goes while its event is under way does no harm", async () => {

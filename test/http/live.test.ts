@@ -4,7 +4,7 @@ import { get as httpGet, type IncomingMessage } from "node:http";
 import { after, before, test } from "node:test";
 import { LiveClients } from "../../runtime/http/live-clients.ts";
 import { createPublicApp, type PublicApp } from "../../runtime/http/public-app.ts";
-import { listen, type Listening } from "../../runtime/http/server.ts";
+import { type Listening, listen } from "../../runtime/http/server.ts";
 import { createTestHost, problem, type TestHost } from "./test-host.ts";
 
 const LIVE = "/v1/functions/airport-stats/keys/SFO/live";
@@ -61,7 +61,10 @@ test("no more streams than live.max.clients", async () => {
   for (let i = 0; i < 3; i++) await fetch(server.url + LIVE, { signal: abort.signal });
   const refused = await fetch(server.url + LIVE);
   assert.equal(refused.headers.get("retry-after"), "1");
-  assert.match((await problem(refused, 503, "limit-exceeded")).detail, /3 live streams are open, the limit is 3 \(setting limits\["live.max.clients"\]\)/);
+  assert.match(
+    (await problem(refused, 503, "limit-exceeded")).detail,
+    /3 live streams are open, the limit is 3 \(setting limits\["live.max.clients"\]\)/,
+  );
   abort.abort();
   await settled(() => app.live.size === 0);
 });
@@ -96,7 +99,10 @@ test("a slow client gets the last change of each key, and is dropped when that i
   for (let key = 0; key < 10; key++) assert.ok(text.includes(`{"key":"k${key}","value":${4_990 + key},`), `last change of k${key}`);
   // In order: what comes later for a key is newer.
   const values = [...text.matchAll(/"key":"k3","value":(\d+)/g)].map(([, value]) => Number(value));
-  assert.deepEqual(values, [...values].sort((a, b) => a - b));
+  assert.deepEqual(
+    values,
+    [...values].sort((a, b) => a - b),
+  );
   for (let i = 0; subscribed; i++) {
     assert.ok(i < 3_000, "never dropped");
     send(`{"key":"k${i}","value":${i},"pad":"${pad}"}`);

@@ -7,7 +7,8 @@ import { createTestHost, ndjson, problem, seed, type TestHost } from "./test-hos
 let host: TestHost;
 let app: PublicApp;
 let topics = 0;
-const send = (topic: string, body: string | ReadableStream<Uint8Array>): Promise<Response> => Promise.resolve(app.hono.request(`/v1/topics/${topic}/records`, ndjson(body)));
+const send = (topic: string, body: string | ReadableStream<Uint8Array>): Promise<Response> =>
+  Promise.resolve(app.hono.request(`/v1/topics/${topic}/records`, ndjson(body)));
 const fresh = (): string => `t${topics++}`;
 
 before(async () => {
@@ -38,23 +39,30 @@ test("any lines in any pieces: every record is appended once, in order, and the 
   const value = fc.jsonValue({ maxDepth: 2 }).filter((x) => JSON.stringify(x).length < 3000);
   const record = fc.record({ key: fc.oneof(fc.constant(null), fc.constantFrom("a", "b", "ü", "d")), value });
   await fc.assert(
-    fc.asyncProperty(fc.array(record, { minLength: 1, maxLength: 250 }), fc.array(fc.integer({ min: 1, max: 700 }), { minLength: 1, maxLength: 4 }), fc.constantFrom("\n", "\r\n", "\n\n"), fc.boolean(), async (records, sizes, end, last) => {
-      const topic = fresh();
-      const text = records.map((each) => JSON.stringify(each)).join(end) + (last ? end : "");
-      const response = await send(topic, pieces(text, sizes));
-      const answer = (await response.json()) as { records: number; positions: { partition: number; offset: number }[] };
-      assert.equal(response.status, 200, JSON.stringify(answer));
-      assert.equal(answer.records, records.length);
-      const appended = await host.records(topic);
-      for (const { partition, offset } of answer.positions) {
-        const mine = appended.filter((each) => each.partition === partition);
-        assert.equal(mine.at(-1)?.offset, offset);
-      }
-      for (const key of new Set(records.map((each) => each.key))) {
-        const values = (rows: readonly { key: string | null; value: unknown }[]): unknown[] => rows.filter((each) => each.key === key).map((each) => each.value);
-        assert.deepEqual(JSON.stringify(values(appended)), JSON.stringify(values(records)));
-      }
-    }),
+    fc.asyncProperty(
+      fc.array(record, { minLength: 1, maxLength: 250 }),
+      fc.array(fc.integer({ min: 1, max: 700 }), { minLength: 1, maxLength: 4 }),
+      fc.constantFrom("\n", "\r\n", "\n\n"),
+      fc.boolean(),
+      async (records, sizes, end, last) => {
+        const topic = fresh();
+        const text = records.map((each) => JSON.stringify(each)).join(end) + (last ? end : "");
+        const response = await send(topic, pieces(text, sizes));
+        const answer = (await response.json()) as { records: number; positions: { partition: number; offset: number }[] };
+        assert.equal(response.status, 200, JSON.stringify(answer));
+        assert.equal(answer.records, records.length);
+        const appended = await host.records(topic);
+        for (const { partition, offset } of answer.positions) {
+          const mine = appended.filter((each) => each.partition === partition);
+          assert.equal(mine.at(-1)?.offset, offset);
+        }
+        for (const key of new Set(records.map((each) => each.key))) {
+          const values = (rows: readonly { key: string | null; value: unknown }[]): unknown[] =>
+            rows.filter((each) => each.key === key).map((each) => each.value);
+          assert.deepEqual(JSON.stringify(values(appended)), JSON.stringify(values(records)));
+        }
+      },
+    ),
     { seed, numRuns: 40 },
   );
 });
@@ -65,14 +73,25 @@ test("an invalid line stops it: its number, what was appended before it, and whe
   const document = await problem(await send(topic, pieces(lines.join("\n"), [5, 40])), 400, "bad-request");
   assert.match(document.detail, /^line 4: unknown member `valeu`; did you mean `value`\?; 2 records were appended before it$/);
   const appended = await host.records(topic);
-  assert.deepEqual(appended.map(({ value }) => value), [1, 2]);
+  assert.deepEqual(
+    appended.map(({ value }) => value),
+    [1, 2],
+  );
   assert.deepEqual(document.details, { line: 4, records: 2, positions: [{ partition: appended[0]?.partition, offset: 1 }] });
 });
 
 test("broken JSON and broken UTF-8 name their line", async () => {
   assert.match((await problem(await send(fresh(), '{"key":"a","value":1}\n{"key":'), 400, "bad-request")).detail, /^line 2 is not JSON/);
   const bytes = Buffer.concat([Buffer.from('{"key":"a","value":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}\n')]);
-  const response = await send(fresh(), new ReadableStream({ start: (c) => (c.enqueue(bytes), c.close()) }));
+  const response = await send(
+    fresh(),
+    new ReadableStream({
+      start: (c) => {
+        c.enqueue(bytes);
+        c.close();
+      },
+    }),
+  );
   assert.match((await problem(response, 400, "bad-request")).detail, /^line 1 is not valid UTF-8/);
 });
 
@@ -113,7 +132,10 @@ test("reading pauses while an append is under way, and appends are bounded", asy
     }),
   );
   assert.equal(((await response.json()) as { records: number }).records, 2000);
-  assert.ok(sizes.every((size) => size <= 100), `appends of ${sizes.join(", ")}`);
+  assert.ok(
+    sizes.every((size) => size <= 100),
+    `appends of ${sizes.join(", ")}`,
+  );
 });
 
 test("a failed append is not tried again, and the answer counts what is safe", async () => {

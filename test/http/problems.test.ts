@@ -27,7 +27,8 @@ test("every code of runtime/errors.ts has a status and a section in docs/errors.
   const docs = readFileSync(new URL("../../docs/errors.md", import.meta.url), "utf8");
   const sections = [...docs.matchAll(/^## `?([a-z-]+)`?$/gm)].map(([, code]) => code ?? "");
   assert.deepEqual([...sections].sort(), [...codes].sort());
-  for (const [code, [status]] of Object.entries(STATUS)) assert.match(docs.slice(docs.indexOf(`## ${code}\n`)), new RegExp(`^## ${code}\n\nHTTP ${status}\\b`), code);
+  for (const [code, [status]] of Object.entries(STATUS))
+    assert.match(docs.slice(docs.indexOf(`## ${code}\n`)), new RegExp(`^## ${code}\n\nHTTP ${status}\\b`), code);
 });
 
 test("unknown paths name the nearest, wrong methods the right ones", async () => {

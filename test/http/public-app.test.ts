@@ -26,13 +26,34 @@ beforeEach(() => {
 
 describe("append", () => {
   test("one record, an array, and what they put into the log", async () => {
-    const one = (await body(await request("/v1/topics/one/records", json({ key: "SFO", value: { delay: 3 }, timestamp: 1_700_000_000_000, headers: { source: "test" } })))) as { records: number; positions: unknown[] };
+    const one = (await body(
+      await request(
+        "/v1/topics/one/records",
+        json({ key: "SFO", value: { delay: 3 }, timestamp: 1_700_000_000_000, headers: { source: "test" } }),
+      ),
+    )) as { records: number; positions: unknown[] };
     assert.equal(one.records, 1);
     assert.equal(one.positions.length, 1);
-    const many = (await body(await request("/v1/topics/one/records", json([{ key: "LAX", value: 1 }, { key: null, value: "x" }, { key: "SFO", value: null }])))) as { positions: { partition: number; offset: number }[] };
+    const many = (await body(
+      await request(
+        "/v1/topics/one/records",
+        json([
+          { key: "LAX", value: 1 },
+          { key: null, value: "x" },
+          { key: "SFO", value: null },
+        ]),
+      ),
+    )) as { positions: { partition: number; offset: number }[] };
     const records = await host.records("one");
     const { partition: _, ...first } = records.find(({ headers }) => headers !== undefined) ?? assert.fail();
-    assert.deepEqual(first, { key: "SFO", value: { delay: 3 }, raw: '{"delay":3}', offset: 0, timestamp: 1_700_000_000_000, headers: { source: "test" } });
+    assert.deepEqual(first, {
+      key: "SFO",
+      value: { delay: 3 },
+      raw: '{"delay":3}',
+      offset: 0,
+      timestamp: 1_700_000_000_000,
+      headers: { source: "test" },
+    });
     for (const [i, key] of ["LAX", null, "SFO"].entries()) {
       const { partition, offset } = many.positions[i] ?? assert.fail();
       assert.equal(records.find((record) => record.partition === partition && record.offset === offset)?.key, key);
@@ -43,7 +64,10 @@ describe("append", () => {
   test("value bytes are kept exactly as sent", async () => {
     const values = ["12345678901234567890", "1e999", ' {"a" : [1, 2.50, "\\u00e9\\"}]"]} ', '"\\ud83d\\ude00"', "[]", "-0.0"];
     await body(await request("/v1/topics/exact/records", json(`[${values.map((value) => `{"value":${value},"key":"k"}`).join(" , ")}]`)));
-    assert.deepEqual((await host.records("exact")).map(({ raw }) => raw), values.map((value) => value.trim()));
+    assert.deepEqual(
+      (await host.records("exact")).map(({ raw }) => raw),
+      values.map((value) => value.trim()),
+    );
   });
 
   test("an empty array appends nothing", async () => {
@@ -86,18 +110,49 @@ describe("append", () => {
   });
 
   test("topic names: Kafka's rules, and no internal topics", async () => {
-    for (const name of ["a%20b", "a%2Fb", "%C3%A9", "x".repeat(250)]) await problem(await request(`/v1/topics/${name}/records`, json({ key: "a", value: 1 })), 400, "bad-request");
-    const { detail } = await problem(await request("/v1/topics/app-cart-cart-changelog/records", json({ key: "a", value: 1 })), 400, "bad-request");
+    for (const name of ["a%20b", "a%2Fb", "%C3%A9", "x".repeat(250)])
+      await problem(await request(`/v1/topics/${name}/records`, json({ key: "a", value: 1 })), 400, "bad-request");
+    const { detail } = await problem(
+      await request("/v1/topics/app-cart-cart-changelog/records", json({ key: "a", value: 1 })),
+      400,
+      "bad-request",
+    );
     assert.match(detail, /internal topic/);
   });
 
   test("media types", async () => {
-    const form = await problem(await request("/v1/topics/t/records", { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded" }, body: "{}" }), 415, "media-type-unsupported");
+    const form = await problem(
+      await request("/v1/topics/t/records", {
+        method: "POST",
+        headers: { "content-type": "application/x-www-form-urlencoded" },
+        body: "{}",
+      }),
+      415,
+      "media-type-unsupported",
+    );
     assert.match(form.detail, /curl's default/);
-    await problem(await request("/v1/topics/t/records", { method: "POST", headers: { "content-type": "application/json; charset=latin1" }, body: "{}" }), 415, "media-type-unsupported");
-    await problem(await request("/v1/topics/t/records", { method: "POST", headers: { "content-type": "application/json", "content-encoding": "gzip" }, body: "{}" }), 415, "media-type-unsupported");
+    await problem(
+      await request("/v1/topics/t/records", {
+        method: "POST",
+        headers: { "content-type": "application/json; charset=latin1" },
+        body: "{}",
+      }),
+      415,
+      "media-type-unsupported",
+    );
+    await problem(
+      await request("/v1/topics/t/records", {
+        method: "POST",
+        headers: { "content-type": "application/json", "content-encoding": "gzip" },
+        body: "{}",
+      }),
+      415,
+      "media-type-unsupported",
+    );
     for (const type of ["application/json; charset=UTF-8", "APPLICATION/JSON", "application/cloudevents+json"]) {
-      await body(await request("/v1/topics/t/records", { method: "POST", headers: { "content-type": type }, body: '{"key":"a","value":1}' }));
+      await body(
+        await request("/v1/topics/t/records", { method: "POST", headers: { "content-type": type }, body: '{"key":"a","value":1}' }),
+      );
     }
   });
 });
@@ -124,14 +179,22 @@ describe("invoke", () => {
     await problem(await request(`${KEYS}/%zz`, json("1")), 400, "bad-request");
     await problem(await request(`${KEYS}/%ff%fe`, json("1")), 400, "bad-request");
     await problem(await request(`${KEYS}/${"k".repeat(65)}`, json("1")), 400, "bad-request");
-    assert.match((await problem(await request(`${KEYS}/a?wait=comitted`, json("1")), 400, "bad-request")).detail, /did you mean `committed`/);
+    assert.match(
+      (await problem(await request(`${KEYS}/a?wait=comitted`, json("1")), 400, "bad-request")).detail,
+      /did you mean `committed`/,
+    );
     assert.match((await problem(await request(`${KEYS}/a?weit=processed`, json("1")), 400, "bad-request")).detail, /did you mean `wait`/);
     await problem(await request(`${KEYS}/a?wait=processed&wait=processed`, json("1")), 400, "bad-request");
-    for (const event of ["", "{", "nul", "[1,]", "'a'", "\ufeff1", "1 2"]) await problem(await request(`${KEYS}/a`, json(event)), 400, "bad-request");
+    for (const event of ["", "{", "nul", "[1,]", "'a'", "\ufeff1", "1 2"])
+      await problem(await request(`${KEYS}/a`, json(event)), 400, "bad-request");
     await problem(await request(`${KEYS}/a`, { method: "POST", body: new Uint8Array([0x22, 0xff, 0x22]) }), 400, "bad-request");
     await problem(await request(`${KEYS}/a`, json(`"${"x".repeat(5000)}"`)), 413, "limit-exceeded");
     await problem(await request("/v1/functions/other/keys/a", json("1")), 404, "function-unknown");
-    await problem(await request(`${KEYS}/a`, { method: "POST", headers: { "content-type": "text/plain" }, body: "1" }), 415, "media-type-unsupported");
+    await problem(
+      await request(`${KEYS}/a`, { method: "POST", headers: { "content-type": "text/plain" }, body: "1" }),
+      415,
+      "media-type-unsupported",
+    );
     assert.equal(host.calls.invoke.length, 0);
   });
 });
@@ -149,7 +212,21 @@ describe("read", () => {
   });
 
   test("bad queries", async () => {
-    for (const query of ["at-least=3", "at-least=a:b", "at-least=-1:2", "at-least=1:99999999999999999", "stale=yes", "as-of=x", "as-of=1.5", "from=-3", "from=20&to=10", "as-of=3&from=2", "form=3", "%zz=1", "limit=3"]) {
+    for (const query of [
+      "at-least=3",
+      "at-least=a:b",
+      "at-least=-1:2",
+      "at-least=1:99999999999999999",
+      "stale=yes",
+      "as-of=x",
+      "as-of=1.5",
+      "from=-3",
+      "from=20&to=10",
+      "as-of=3&from=2",
+      "form=3",
+      "%zz=1",
+      "limit=3",
+    ]) {
       await problem(await request(`${KEYS}/SFO?${query}`), 400, "bad-request");
     }
     assert.equal(host.calls.get.length, 0);
@@ -160,7 +237,10 @@ describe("read", () => {
     const names: string[] = [];
     let cursor: string | null = "";
     do {
-      const page = (await body(await request(`${KEYS}?prefix=S&limit=3${cursor === "" ? "" : `&cursor=${cursor}`}`))) as { items: { key: string; value: unknown; timestamp: number }[]; cursor: string | null };
+      const page = (await body(await request(`${KEYS}?prefix=S&limit=3${cursor === "" ? "" : `&cursor=${cursor}`}`))) as {
+        items: { key: string; value: unknown; timestamp: number }[];
+        cursor: string | null;
+      };
       names.push(...page.items.map(({ key }) => key));
       cursor = page.cursor;
     } while (cursor !== null);
@@ -169,11 +249,16 @@ describe("read", () => {
     assert.deepEqual(await body(await request(`${KEYS}?from=SB&to=SK&count`)), { count: 3 });
     assert.deepEqual(await body(await request(`${KEYS}?count=true`)), { count: 5 });
     assert.equal(((await body(await request(`${KEYS}?count=false`))) as { items: unknown[] }).items.length, 5);
-    for (const query of ["limit=0", "limit=101", "limit=ten", "count&limit=3", "count=maybe", "prefx=a"]) await problem(await request(`${KEYS}?${query}`), 400, "bad-request");
+    for (const query of ["limit=0", "limit=101", "limit=ten", "count&limit=3", "count=maybe", "prefx=a"])
+      await problem(await request(`${KEYS}?${query}`), 400, "bad-request");
   });
 
   test("metadata", async () => {
-    const metadata = (await body(await request("/v1/functions/airport-stats/metadata?key=a%2Fb"))) as { partition: number; active: unknown; standbys: unknown[] };
+    const metadata = (await body(await request("/v1/functions/airport-stats/metadata?key=a%2Fb"))) as {
+      partition: number;
+      active: unknown;
+      standbys: unknown[];
+    };
     assert.deepEqual(Object.keys(metadata), ["partition", "active", "standbys"]);
     await problem(await request("/v1/functions/airport-stats/metadata"), 400, "bad-request");
     await problem(await request("/v1/functions/none/metadata?key=a"), 404, "function-unknown");
@@ -182,8 +267,21 @@ describe("read", () => {
 
 describe("function routes", () => {
   test("method, path, query, headers and body reach the function, its answer the client", async () => {
-    host.routeAnswer = () => ({ status: 201, headers: [["set-cookie", "a=1"], ["set-cookie", "b=2"], ["connection", "close"], ["x-mine", "yes"]], body: Buffer.from([0, 255]) });
-    const response = await request("/v1/functions/airport-stats/routes/deep/path%2Fx?a=1&a=2", { method: "PUT", headers: { "x-test": "1" }, body: "hello" });
+    host.routeAnswer = () => ({
+      status: 201,
+      headers: [
+        ["set-cookie", "a=1"],
+        ["set-cookie", "b=2"],
+        ["connection", "close"],
+        ["x-mine", "yes"],
+      ],
+      body: Buffer.from([0, 255]),
+    });
+    const response = await request("/v1/functions/airport-stats/routes/deep/path%2Fx?a=1&a=2", {
+      method: "PUT",
+      headers: { "x-test": "1" },
+      body: "hello",
+    });
     assert.equal(response.status, 201);
     assert.deepEqual(response.headers.getSetCookie(), ["a=1", "b=2"]);
     assert.equal(response.headers.get("x-mine"), "yes");
@@ -200,10 +298,20 @@ describe("function routes", () => {
     host.routeAnswer = () => ({ status: 204, headers: [], body: Buffer.from("ignored") });
     assert.equal((await request("/v1/functions/airport-stats/routes")).status, 204);
     assert.equal((await request("/v1/functions/airport-stats/routes?x=1", { method: "HEAD" })).status, 204);
-    assert.deepEqual(host.calls.route.map(({ method, path }) => [method, path]), [["GET", "/"], ["HEAD", "/?x=1"]]);
+    assert.deepEqual(
+      host.calls.route.map(({ method, path }) => [method, path]),
+      [
+        ["GET", "/"],
+        ["HEAD", "/?x=1"],
+      ],
+    );
     host.routeAnswer = () => ({ status: 99, headers: [], body: null });
     await problem(await request("/v1/functions/airport-stats/routes/"), 422, "function-invalid");
-    await problem(await request("/v1/functions/airport-stats/routes/", { method: "POST", body: "x".repeat(70_000) }), 413, "body-too-large");
+    await problem(
+      await request("/v1/functions/airport-stats/routes/", { method: "POST", body: "x".repeat(70_000) }),
+      413,
+      "body-too-large",
+    );
   });
 });
 
@@ -211,7 +319,18 @@ describe("status", () => {
   test("functions", async () => {
     const { functions } = (await body(await request("/v1/functions"))) as { functions: Record<string, unknown>[] };
     assert.deepEqual(functions, [
-      { name: "airport-stats", version: "0123456789abcdef", state: "RUNNING", sources: ["flights"], sinks: ["daily"], stores: ["airport-stats"], lag: 0, topics: ["flights", "daily"], invoke: true, routes: true },
+      {
+        name: "airport-stats",
+        version: "0123456789abcdef",
+        state: "RUNNING",
+        sources: ["flights"],
+        sinks: ["daily"],
+        stores: ["airport-stats"],
+        lag: 0,
+        topics: ["flights", "daily"],
+        invoke: true,
+        routes: true,
+      },
     ]);
   });
 
@@ -219,6 +338,7 @@ describe("status", () => {
     assert.deepEqual(await body(await request("/healthz")), { status: "healthy" });
     assert.deepEqual(await body(await request("/readyz")), { status: "ready" });
     host.reasons = ["function a: failed", "disk is full"];
-    for (const path of ["/healthz", "/readyz"]) assert.deepEqual((await problem(await request(path), 503, "not-ready"))["reasons"], host.reasons);
+    for (const path of ["/healthz", "/readyz"])
+      assert.deepEqual((await problem(await request(path), 503, "not-ready"))["reasons"], host.reasons);
   });
 });

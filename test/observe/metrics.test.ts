@@ -31,7 +31,15 @@ function report(worker: number, task: string, processed: number): WorkerMetrics 
 async function scrape(metrics: { text(): Promise<string> }): Promise<Map<string, number>> {
   const text = await metrics.text();
   for (const line of text.split("\n")) assert.match(line, /^$|^# (HELP|TYPE) keyfold_|^keyfold_[a-z_]+(\{.*\})? [\d.e+-]+$/);
-  return new Map(text.split("\n").flatMap((line) => (line === "" || line.startsWith("#") ? [] : [[line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ") + 1))] as const])));
+  return new Map(
+    text
+      .split("\n")
+      .flatMap((line) =>
+        line === "" || line.startsWith("#")
+          ? []
+          : [[line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ") + 1))] as const],
+      ),
+  );
 }
 
 test("workers' reports are folded, and what is gone has no series", async () => {
@@ -69,7 +77,8 @@ test("routes, logs, functions, live streams, restores and the process", async ()
   const values = await scrape(metrics);
   assert.equal(values.get('keyfold_http_requests_total{listener="public",method="POST",route="/v1/x",status="2xx"}'), 2);
   assert.equal(values.get('keyfold_http_requests_total{listener="public",method="POST",route="/v1/x",status="5xx"}'), 1);
-  const bucket = (le: string): number | undefined => values.get(`keyfold_http_request_duration_seconds_bucket{le="${le}",listener="public",method="POST",route="/v1/x"}`);
+  const bucket = (le: string): number | undefined =>
+    values.get(`keyfold_http_request_duration_seconds_bucket{le="${le}",listener="public",method="POST",route="/v1/x"}`);
   assert.deepEqual([bucket("0.0001"), bucket("0.00025"), bucket("0.005"), bucket("30"), bucket("+Inf")], [0, 1, 2, 2, 3]);
   assert.equal(values.get('keyfold_log_appended_records_total{log="embedded"}'), 6);
   assert.equal(values.get('keyfold_function_state{function="f",version="v",state="RUNNING"}'), 1);

@@ -5,7 +5,18 @@ import type { Handler } from "../route-table.ts";
 import { FUNCTIONS, functionIn, type HttpContext, targetOf } from "../target.ts";
 
 /** Headers that speak of one connection, not of the message (RFC 9110, 7.6.1), and the length, which is worked out anew. */
-const HOP_BY_HOP = new Set(["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade", "content-length"]);
+const HOP_BY_HOP = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "content-length",
+]);
 const BODILESS = new Set([204, 205, 304]);
 
 /** `ANY /v1/functions/{fn}/routes/*`: the function's own routes, run in a worker. */

@@ -17,7 +17,10 @@ export function getHandler(host: HostApi): Handler {
     const fn = functionIn(path);
     const key = keyIn(path, maxKey);
     const text = await host.get(fn, key, toGetQuery(parseQuery(queryOf(c), GET_PARAMETERS)));
-    if (text === undefined) throw new KeyfoldError("not-found", `function ${fn} has no state for the key ${JSON.stringify(key)}`, { details: { function: fn, key } });
+    if (text === undefined)
+      throw new KeyfoldError("not-found", `function ${fn} has no state for the key ${JSON.stringify(key)}`, {
+        details: { function: fn, key },
+      });
     return jsonResponse(text);
   };
 }
@@ -40,7 +43,8 @@ function toGetQuery(query: Query): GetQuery {
 }
 
 function checkOrder(from: number | undefined, to: number | undefined): void {
-  if (from !== undefined && to !== undefined && from > to) throw new KeyfoldError("bad-request", `query parameter \`from\` (${from}) is after \`to\` (${to})`);
+  if (from !== undefined && to !== undefined && from > to)
+    throw new KeyfoldError("bad-request", `query parameter \`from\` (${from}) is after \`to\` (${to})`);
 }
 
 /** `GET /v1/functions/{fn}/keys` */
@@ -51,7 +55,8 @@ export function listHandler(host: HostApi): Handler {
     const query = parseQuery(queryOf(c), LIST_PARAMETERS);
     const limit = integer(query, "limit", 1, limits["batch.max.records"], "batch.max.records") ?? DEFAULT_PAGE;
     exclusive(query, "count", ["limit", "cursor"]);
-    if (flag(query, "count")) return jsonResponse(`{"count":${await host.count(fn, toListQuery(query, Number.MAX_SAFE_INTEGER, limits["key.max.bytes"]))}}`);
+    if (flag(query, "count"))
+      return jsonResponse(`{"count":${await host.count(fn, toListQuery(query, Number.MAX_SAFE_INTEGER, limits["key.max.bytes"]))}}`);
     const { items, cursor } = await host.list(fn, toListQuery(query, limit, limits["key.max.bytes"]));
     return jsonResponse(`{"items":[${items.join(",")}],"cursor":${JSON.stringify(cursor)}}`);
   };

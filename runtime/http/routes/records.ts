@@ -13,7 +13,17 @@ export function recordsHandler(host: HostApi): Handler {
   const limit = host.config.limits["body.max.bytes"];
   return async (c) => {
     const [path, query, type, encoding] = [pathOf(c.req.raw, c), queryOf(c), headerOf(c, "content-type"), headerOf(c, "content-encoding")];
-    return jsonResponse(await appendBody(host, path, query, type, encoding, () => readBody(c, limit), () => bodyChunks(c)));
+    return jsonResponse(
+      await appendBody(
+        host,
+        path,
+        query,
+        type,
+        encoding,
+        () => readBody(c, limit),
+        () => bodyChunks(c),
+      ),
+    );
   };
 }
 

@@ -1,7 +1,7 @@
 import { KeyfoldError } from "../../errors.ts";
 import type { HostApi } from "../../host/api.ts";
-import { parseQuery } from "../query.ts";
 import { ignore, problemOf, problemResponse } from "../problem.ts";
+import { parseQuery } from "../query.ts";
 import { jsonResponse } from "../responses.ts";
 import type { Handler } from "../route-table.ts";
 import { STATUS } from "../status.ts";
@@ -26,7 +26,9 @@ export function metadataHandler(host: HostApi): Handler {
   return (c) => {
     const key = parseQuery(queryOf(c), ["key"]).get("key");
     if (key === undefined) throw new KeyfoldError("bad-request", "query parameter `key` is missing: metadata is asked for one key");
-    return jsonResponse(JSON.stringify(host.metadata(functionIn(pathOf(c.req.raw, c)), checkKey(key, host.config.limits["key.max.bytes"]))));
+    return jsonResponse(
+      JSON.stringify(host.metadata(functionIn(pathOf(c.req.raw, c)), checkKey(key, host.config.limits["key.max.bytes"]))),
+    );
   };
 }
 

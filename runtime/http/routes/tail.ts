@@ -16,7 +16,10 @@ const HEARTBEAT_MS = 15_000;
 /** Binary search by time stops here and reads on. */
 const SEARCH_STEP = 1_000;
 
-type From = { readonly kind: "earliest" | "latest" } | { readonly kind: "offset"; readonly offset: number } | { readonly kind: "time"; readonly ms: number };
+type From =
+  | { readonly kind: "earliest" | "latest" }
+  | { readonly kind: "offset"; readonly offset: number }
+  | { readonly kind: "time"; readonly ms: number };
 
 interface Plan {
   readonly topic: string;
@@ -51,9 +54,15 @@ export function tailHandler(host: HostApi, open: Set<StreamWriter>): Handler {
 
 async function page(host: HostApi, plan: Plan): Promise<string> {
   const [range, another] = plan.partitions;
-  if (range === undefined || another !== undefined) throw new KeyfoldError("bad-request", "a JSON page is of one partition: say which with `partition`, or accept application/x-ndjson");
+  if (range === undefined || another !== undefined)
+    throw new KeyfoldError("bad-request", "a JSON page is of one partition: say which with `partition`, or accept application/x-ndjson");
   const position = await startOf(host, plan, range);
-  const { records, next, end } = await host.read(plan.topic, range.partition, position, Math.min(plan.waitMs, host.config.limits["wait.max.ms"]));
+  const { records, next, end } = await host.read(
+    plan.topic,
+    range.partition,
+    position,
+    Math.min(plan.waitMs, host.config.limits["wait.max.ms"]),
+  );
   const taken = records.length > plan.limit ? records.slice(0, plan.limit) : records;
   const last = taken.at(-1);
   return JSON.stringify({ records: taken, next: taken.length < records.length && last !== undefined ? last.offset + 1 : next, end });
@@ -63,17 +72,28 @@ async function find(host: HostApi, name: string): Promise<TopicInfo> {
   const topics = await host.topics();
   const topic = topics.find((each) => each.name === name);
   if (topic !== undefined) return topic;
-  throw new KeyfoldError("topic-unknown", `there is no topic ${JSON.stringify(name.slice(0, 249))}${suggestion(name, topics.map((each) => each.name))}`, { details: { topic: name } });
+  throw new KeyfoldError(
+    "topic-unknown",
+    `there is no topic ${JSON.stringify(name.slice(0, 249))}${suggestion(
+      name,
+      topics.map((each) => each.name),
+    )}`,
+    { details: { topic: name } },
+  );
 }
 
 function toPlan(topic: TopicInfo, query: Query, events: boolean): Plan {
   const partition = integer(query, "partition");
   const partitions = partition === undefined ? topic.offsets : topic.offsets.filter((each) => each.partition === partition);
-  if (partitions.length === 0) throw new KeyfoldError("partition-unknown", `topic ${topic.name} has no partition ${partition}; it has 0 to ${topic.partitions - 1}`);
+  if (partitions.length === 0)
+    throw new KeyfoldError("partition-unknown", `topic ${topic.name} has no partition ${partition}; it has 0 to ${topic.partitions - 1}`);
   const waitMs = query.get("wait") === "forever" ? Number.POSITIVE_INFINITY : (integer(query, "wait") ?? 0);
   const from = toFrom(query.get("from") ?? "earliest");
   if (from.kind === "offset" && partition === undefined && topic.partitions > 1) {
-    throw new KeyfoldError("bad-request", `\`from=${from.offset}\` is an offset, and offsets are of one partition: say which with \`partition\``);
+    throw new KeyfoldError(
+      "bad-request",
+      `\`from=${from.offset}\` is an offset, and offsets are of one partition: say which with \`partition\``,
+    );
   }
   return { topic: topic.name, partitions, from, waitMs, limit: integer(query, "limit", 1) ?? Number.POSITIVE_INFINITY, events };
 }
@@ -134,7 +154,11 @@ function format(record: TailRecord, events: boolean): string {
   return events ? `data: ${text}\n\n` : `${text}\n`;
 }
 
-async function startOf(host: HostApi, plan: Plan, { partition, start, end }: { partition: number; start: number; end: number }): Promise<number> {
+async function startOf(
+  host: HostApi,
+  plan: Plan,
+  { partition, start, end }: { partition: number; start: number; end: number },
+): Promise<number> {
   switch (plan.from.kind) {
     case "earliest":
       return start;
