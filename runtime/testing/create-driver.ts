@@ -63,7 +63,8 @@ export async function createTestDriver(definition: unknown, options: TestDriverO
           function: name,
           application,
           settings: compiled.settings,
-          subtopology: noticing(subtopology, sources, underway),
+          subtopology,
+          sources,
           log,
           dir,
           cacheBytes: cache,
@@ -98,24 +99,6 @@ export async function createTestDriver(definition: unknown, options: TestDriverO
     },
     await open({ wipe: false }),
   );
-}
-
-/** The subtopology, with a note made of each record it sends to a topic that the function reads itself. */
-function noticing(subtopology: Subtopology, sources: ReadonlySet<string>, underway: string[]): Subtopology {
-  return {
-    ...subtopology,
-    build: (context) =>
-      subtopology.build(
-        Object.create(context, {
-          emit: {
-            value: ((topic, codec, key, value, timestamp, headers, partition) => {
-              context.emit(topic, codec, key, value, timestamp, headers, partition);
-              if (sources.has(topic)) underway.push(topic);
-            }) satisfies typeof context.emit,
-          },
-        }),
-      ),
-  };
 }
 
 function codecsOf(subtopologies: readonly Subtopology[]): Map<string, Codec> {

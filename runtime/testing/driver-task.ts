@@ -15,6 +15,8 @@ export interface DriverTaskOptions {
   readonly application: string;
   readonly settings: FunctionSettings;
   readonly subtopology: Subtopology;
+  /** Topics that the function reads. */
+  readonly sources: ReadonlySet<string>;
   readonly log: MemoryLog;
   readonly dir: string;
   readonly cacheBytes: number;
@@ -32,11 +34,14 @@ const NEVER = Number.MAX_SAFE_INTEGER;
 export class DriverTask {
   readonly task: Task;
   readonly stores: ReadonlyMap<string, TaskStore>;
+  /** Topics of records that it sent to the function itself and that are not yet in the log, in order. */
+  readonly sent: string[];
   readonly #log: MemoryLog;
 
-  private constructor(task: Task, stores: ReadonlyMap<string, TaskStore>, log: MemoryLog) {
+  private constructor(task: Task, stores: ReadonlyMap<string, TaskStore>, sent: string[], log: MemoryLog) {
     this.task = task;
     this.stores = stores;
+    this.sent = sent;
     this.#log = log;
   }
 
@@ -59,11 +64,12 @@ export class DriverTask {
       if (spec.logged) restore(store, log, changelogTopic(application, spec.name));
     }
     const topics = [...subtopology.sources, ...subtopology.sinks, ...subtopology.repartitions].map(({ topic }) => topic);
+    const sent: string[] = [];
     const task = new Task({
       function: options.function,
       version: "test",
       application,
-      subtopology,
+      subtopology: noticing(subtopology, options.sources, sent),
       partition: 0,
       stores,
       partitions: new Map(topics.map((topic) => [topic, 1])),
@@ -84,7 +90,7 @@ export class DriverTask {
       committed,
       task.inputs.map(() => 0),
     );
-    return new DriverTask(task, stores, log);
+    return new DriverTask(task, stores, sent, log);
   }
 
   /** Hands the next record of a topic to the task; false when there is none. */
@@ -119,4 +125,22 @@ function restore(store: TaskStore, log: MemoryLog, topic: string): void {
   const from = store.position()?.offset ?? 0;
   const { data, next } = log.fetch(topic, 0, from);
   if (next > from) store.restore(decodeBatches(data, { from }), next);
+}
+
+/** The subtopology, with a note made of each record it sends to a topic that the function reads itself. */
+function noticing(subtopology: Subtopology, sources: ReadonlySet<string>, sent: string[]): Subtopology {
+  return {
+    ...subtopology,
+    build: (context) =>
+      subtopology.build(
+        Object.create(context, {
+          emit: {
+            value: ((topic, codec, key, value, timestamp, headers, partition) => {
+              context.emit(topic, codec, key, value, timestamp, headers, partition);
+              if (sources.has(topic)) sent.push(topic);
+            }) satisfies typeof context.emit,
+          },
+        }),
+      ),
+  };
 }

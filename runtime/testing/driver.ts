@@ -62,8 +62,8 @@ export class TestDriver {
   advanceWallClock(ms: number): void {
     const { clock } = this.#parts;
     clock.now += ms;
-    for (const { task } of this.#tasks) {
-      task.punctuate(clock.now);
+    for (const task of this.#tasks) {
+      task.task.punctuate(clock.now);
       this.#afterStep(task);
     }
     this.#run();
@@ -73,7 +73,7 @@ export class TestDriver {
   commit(): void {
     // What one task flushes may be another's input.
     do {
-      for (const { task } of this.#tasks) this.#commit(task);
+      for (const task of this.#tasks) this.#commit(task);
       this.#run();
     } while (this.#tasks.some(({ task }) => task.dirty));
     this.#lastCommit = this.#parts.clock.now;
@@ -212,7 +212,7 @@ export class TestDriver {
       this.#interrupted(driverTask);
       task.process(Number.POSITIVE_INFINITY);
     }
-    this.#afterStep(task);
+    this.#afterStep(driverTask);
   }
 
   #interrupted(driverTask: DriverTask): void {
@@ -221,34 +221,37 @@ export class TestDriver {
     if (interrupt?.kind === "failed") throw interrupt.error;
     if (interrupt?.kind === "rollback" || (interrupt?.kind === "retry" && interrupt.dirty)) {
       task.rollback();
+      driverTask.sent.length = 0;
       for (const input of task.inputs) while (driverTask.peek(input) !== undefined && driverTask.loadOne(input)) continue;
     }
     task.interrupt = undefined;
   }
 
-  #afterStep(task: DriverTask["task"]): void {
+  #afterStep(driverTask: DriverTask): void {
     const { commitIntervalMs, clock, atomic } = this.#parts;
+    const { task } = driverTask;
     if (task.inFlight.size > 0) throw new KeyfoldError("function-invalid", "the test driver is synchronous: it cannot run async reducers");
     if (clock.now - this.#lastCommit >= commitIntervalMs || task.commitSoon) {
-      this.#commit(task);
+      this.#commit(driverTask);
       if (commitIntervalMs > 0) this.#lastCommit = clock.now;
-    } else if (!atomic) this.#send(task);
+    } else if (!atomic) this.#send(driverTask);
   }
 
   /** At least once: what was emitted goes out at once, ahead of the offsets. */
-  #send(task: DriverTask["task"]): void {
+  #send({ task, sent }: DriverTask): void {
     this.#resolve(task);
     for (const { topic, partition, data } of task.collector.take()) this.#parts.log.append(topic, partition, data);
+    this.#parts.underway.push(...sent.splice(0));
   }
 
-  #commit(task: DriverTask["task"]): void {
+  #commit(driverTask: DriverTask): void {
     const { log } = this.#parts;
+    const { task } = driverTask;
     this.#resolve(task);
     let request = task.prepareCommit();
     if (task.interrupt?.kind === "failed") throw task.interrupt.error;
     if (task.interrupt !== undefined) {
-      const driverTask = this.#tasks.find((one) => one.task === task);
-      if (driverTask !== undefined) this.#step(driverTask);
+      this.#step(driverTask);
       request = task.prepareCommit();
     }
     if (request === undefined) return;
@@ -258,8 +261,9 @@ export class TestDriver {
     });
     log.commit(request.group, request.offsets);
     task.applyCommit(bases);
+    this.#parts.underway.push(...driverTask.sent.splice(0));
     // A flush may have emitted to a topic that was not known yet.
-    if (task.collector.unresolved().length > 0) this.#send(task);
+    if (task.collector.unresolved().length > 0) this.#send(driverTask);
   }
 
   #resolve(task: DriverTask["task"]): void {
@@ -291,7 +295,6 @@ export class TestDriver {
       }
       if (first === undefined) return;
       first.task.loadOne(first.input);
-      this.#parts.underway.length = 0;
       this.#step(first.task);
       this.#parts.underway.length = 0;
     }

@@ -31,7 +31,7 @@ test("hopping windows, updates: the sum of what is in each window and came befor
       if (how.restart.crash && how.options.guarantee === "at_least_once") return;
       assert.deepEqual(await through(definition, input, how, (driver) => finals(driver, "out")), sorted(expected));
     }),
-    runs(60),
+    runs(30),
   );
 });
 
@@ -62,7 +62,7 @@ test("hopping windows, emitted on close: each closed window once, whatever the c
       assert.deepEqual(out.map(({ key }) => key).sort(), [...expected.keys()].sort(), "each exactly once");
       assert.deepEqual(sorted(new Map(out.map(({ key, value }) => [key ?? "", value]))), sorted(expected));
     }),
-    runs(60),
+    runs(30),
   );
 });
 
@@ -92,7 +92,7 @@ test("sessions: what is within the gap of each other, whatever the order in whic
       const safe = { ...how, restart: { ...how.restart, crash: how.restart.crash && how.options.guarantee === "exactly_once_v2" } };
       assert.deepEqual(await through(definition, input, safe, (driver) => finals(driver, "out")), sorted(expected));
     }),
-    runs(60),
+    runs(30),
   );
 });
 
@@ -116,6 +116,6 @@ test("sliding windows: one ends at each record, one starts just after each that 
       const safe = { ...how, restart: { ...how.restart, crash: how.restart.crash && how.options.guarantee === "exactly_once_v2" } };
       assert.deepEqual(await through(definition, input, safe, (driver) => finals(driver, "out")), sorted(expected));
     }),
-    runs(60),
+    runs(30),
   );
 });
