@@ -66,11 +66,12 @@ export class Engine {
     this.#live = new LiveQueries((fn, on) => this.#fleet.broadcast({ kind: "live", function: fn, on }));
     this.#invoker = new Invoker(this.#appender, config.limits["wait.max.ms"], (order) => {
       const fn = this.#functions.get(order.function);
-      const slot = fn === undefined ? undefined : this.#fleet.owner(order.function, invokeSubtopology(fn.manifest), order.partition);
-      if (slot === undefined) {
-        const error = new KeyfoldError("not-ready", `partition ${order.partition} of ${order.function} has no worker now; the event was accepted`, { remedy: "retry" });
-        this.#invoker.answered(order.ids, order.ids.map(() => error.toWire()));
-      } else slot.send({ kind: "watch", ...order });
+      if (fn === undefined || fn.error !== undefined) {
+        const error = stopped(order.function, fn?.error).toWire();
+        this.#invoker.answered(order.ids, order.ids.map(() => error));
+      }
+      // Without a worker they wait: when the task runs again they are told to the one that has it.
+      else this.#fleet.owner(order.function, invokeSubtopology(fn.manifest), order.partition)?.send({ kind: "watch", ...order });
     });
     this.#cleaner = new StateCleaner(config, (dirs) => options.logger.info({ dirs }, "removed task directories that nobody used (state.cleanup.delay.ms)"));
     this.api = createHostApi({
@@ -121,6 +122,7 @@ export class Engine {
       await this.#fleet.release(name);
       fn.stop("NOT_RUNNING");
       this.#functions.delete(name);
+      this.#invoker.fail(name, stopped(name, undefined));
     });
   }
 
@@ -206,8 +208,15 @@ export class Engine {
     if (fn === undefined || fn.error !== undefined) return;
     this.#o.logger.error({ function: name, code: error.code, error: error.message }, "function failed");
     fn.fail(error);
-    void this.#change(() => this.#fleet.release(name));
+    this.#invoker.fail(name, stopped(name, error));
+    // A worker that dies meanwhile has let go of it as well.
+    this.#change(() => this.#fleet.release(name)).catch((thrown: unknown) => this.#o.logger.debug({ function: name, error: String(thrown) }, "a failed function was not released cleanly"));
   }
+}
+
+function stopped(fn: string, why: KeyfoldError | undefined): KeyfoldError {
+  if (why === undefined) return new KeyfoldError("function-unknown", `function ${fn} was removed; the event was accepted`);
+  return new KeyfoldError("task-failed", `function ${fn} is stopped: ${why.message}; the event was accepted, and waits in its topic`, { cause: why, details: { function: fn } });
 }
 
 /** The subtopology whose task answers invokes: the one that has the invoke store. */

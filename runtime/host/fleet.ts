@@ -19,6 +19,8 @@ interface Member {
   slot: WorkerSlot;
   readonly tasks: (PlannedTask & { readonly index: number })[];
   deaths: number;
+  /** Its thread has died or is being ended, and another takes its place. */
+  replacing: boolean;
 }
 
 export interface FleetOptions {
@@ -48,7 +50,7 @@ export class Fleet {
   constructor(options: FleetOptions) {
     this.#o = options;
     const { engine, limits } = options.config;
-    for (let id = 0; id < engine["num.stream.threads"]; id++) this.#members.push({ slot: this.#spawn(id), tasks: [], deaths: 0 });
+    for (let id = 0; id < engine["num.stream.threads"]; id++) this.#members.push({ slot: this.#spawn(id), tasks: [], deaths: 0, replacing: false });
     this.#watchdog = setInterval(() => this.#watch(), Math.max(50, Math.min(500, limits["reducer.timeout.ms"] / 4)));
     this.#watchdog.unref();
   }
@@ -70,7 +72,11 @@ export class Fleet {
       this.#members.map(async (member) => {
         if (!member.tasks.some((task) => task.function === fn)) return;
         for (let i = member.tasks.length - 1; i >= 0; i--) if (member.tasks[i]?.function === fn) member.tasks.splice(i, 1);
-        await member.slot.ask({ kind: "release", function: fn });
+        if (member.replacing) return;
+        await member.slot.ask({ kind: "release", function: fn }).catch((thrown: unknown) => {
+          // Its thread went down with the tasks: nothing is left to release.
+          if (!member.replacing) throw thrown;
+        });
       }),
     );
   }
@@ -78,7 +84,14 @@ export class Fleet {
   /** Puts other code under a function's tasks, each worker at its own commit boundary. */
   async swap(code: FunctionCode): Promise<void> {
     const mine = this.#members.filter((member) => member.tasks.some((task) => task.function === code.manifest.name));
-    await Promise.all(mine.map((member) => member.slot.ask({ kind: "swap", code })));
+    await Promise.all(
+      mine.map((member) =>
+        member.slot.ask({ kind: "swap", code }).catch((thrown: unknown) => {
+          // The thread that takes its place begins with the new code.
+          if (!member.replacing) throw thrown;
+        }),
+      ),
+    );
   }
 
   /** The worker that has the task, if any has. */
@@ -129,7 +142,7 @@ export class Fleet {
   async kill(): Promise<void> {
     this.#closing = true;
     clearInterval(this.#watchdog);
-    await Promise.all(this.#members.map(({ slot }) => slot.kill()));
+    await Promise.all(this.#members.map(({ slot }) => slot.kill().then(() => slot.settled())));
     await Promise.all(this.#members.map((member) => this.#unlock(member)));
   }
 
@@ -180,17 +193,19 @@ export class Fleet {
     const now = performance.now();
     const limit = this.#o.config.limits["reducer.timeout.ms"];
     this.#members.forEach((member, id) => {
-      if (member.slot.stuckFor(now) < limit) return;
+      if (member.replacing || member.slot.stuckFor(now) < limit) return;
+      member.replacing = true;
       const last = member.slot.glimpse();
       const error = new KeyfoldError("reducer-timeout", `a reducer ran longer than ${limit} ms without coming back (limits: reducer.timeout.ms)`, { details: { limit } });
-      void member.slot.kill().then(() => this.#replace(id, error, last, true)).catch((thrown: unknown) => this.#o.notice("error", "a worker could not be replaced", { worker: id, error: String(thrown) }));
+      void member.slot.kill().then(() => this.#replace(id, error, last, true));
     });
   }
 
   async #died(id: number, error: KeyfoldError, last: Glimpse): Promise<void> {
     if (this.#closing) return;
     const member = this.#members[id];
-    if (member === undefined) return;
+    if (member === undefined || member.replacing) return;
+    member.replacing = true;
     member.deaths++;
     const pause = Math.min(10_000, 50 * 2 ** Math.min(8, member.deaths - 1));
     await new Promise((resolve) => setTimeout(resolve, pause));
@@ -206,9 +221,12 @@ export class Fleet {
       worker: id, error: error.message, ...(task === undefined ? {} : { function: task.function, task: taskName(task), offset: last.offset }),
     });
     if (task !== undefined) this.#blame(task, error, last, hung);
-    await this.#unlock(member);
+    // A commit that the log still has in hand would come behind what the next thread reads.
+    await member.slot.settled();
+    await this.#unlock(member).catch((thrown: unknown) => this.#o.notice("warn", "task directories of a dead worker are still locked", { worker: id, error: String(thrown) }));
     if (this.#closing) return;
     member.slot = this.#spawn(id);
+    member.replacing = false;
     const tasks = member.tasks.filter((one) => this.#o.function(one.function)?.error === undefined);
     const code = [...new Set(tasks.map((one) => one.function))].flatMap((name) => this.#o.function(name)?.code ?? []);
     this.#o.restarted(tasks);

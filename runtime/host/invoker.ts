@@ -76,6 +76,16 @@ export class Invoker {
     this.#appender.answered(answered);
   }
 
+  /** A function has stopped: nobody will answer. */
+  fail(fn: string, error: KeyfoldError): void {
+    const wire = error.toWire();
+    const ids = [...this.#waiting].flatMap(([id, { call }]) => (call.function === fn ? [id] : []));
+    this.answered(
+      ids,
+      ids.map(() => wire),
+    );
+  }
+
   close(): void {
     clearInterval(this.#sweep);
     for (const waiting of this.#waiting.values()) waiting.reject(new KeyfoldError("not-ready", `the host stops; the event is at ${where(waiting)}`, { remedy: "retry" }));

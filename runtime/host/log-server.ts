@@ -12,6 +12,7 @@ export class LogServer {
   readonly #settled: (topic: string, partition: number) => Promise<void> | undefined;
   readonly #answers: (answers: WatchedAnswers) => void;
   readonly #fetches = new Map<number, AbortController>();
+  readonly #writes = new Set<Promise<unknown>>();
 
   constructor(log: Log, port: BatchingPort<ToWorker, FromWorker>, settled: (topic: string, partition: number) => Promise<void> | undefined, answers: (answers: WatchedAnswers) => void) {
     this.#log = log;
@@ -30,6 +31,11 @@ export class LogServer {
   abort(request: number): void {
     this.#fetches.get(request)?.abort();
     this.#fetches.delete(request);
+  }
+
+  /** Resolves when no append or commit is on its way into the log. */
+  async settled(): Promise<void> {
+    while (this.#writes.size > 0) await Promise.race(this.#writes);
   }
 
   close(): void {
@@ -51,9 +57,9 @@ export class LogServer {
         return;
       }
       case "append":
-        return this.#reply(request, await this.#log.append(call.batches));
+        return this.#reply(request, await this.#written(this.#log.append(call.batches)));
       case "commit": {
-        const bases = await this.#log.commit(call.commit);
+        const bases = await this.#written(this.#log.commit(call.commit));
         if (call.answers === undefined) return this.#reply(request, bases);
         this.#answers(call.answers);
         // Nobody waits for the worker's part now: it hears of its commit along with its next records.
@@ -69,6 +75,15 @@ export class LogServer {
       case "describe":
         return this.#reply(request, await this.#log.describe(call.topic));
     }
+  }
+
+  #written(write: Promise<number[]>): Promise<number[]> {
+    const settled: Promise<void> = write.then(
+      () => void this.#writes.delete(settled),
+      () => void this.#writes.delete(settled),
+    );
+    this.#writes.add(settled);
+    return write;
   }
 
   #reply(request: number, value: unknown): void {

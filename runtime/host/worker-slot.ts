@@ -96,6 +96,11 @@ export class WorkerSlot {
     }
   }
 
+  /** Resolves when the log has answered everything it was asked to write. */
+  settled(): Promise<void> {
+    return this.#server.settled();
+  }
+
   /** Ends the thread at once, whatever it does; `died` is not called. */
   async kill(): Promise<void> {
     this.#ended = true;

@@ -26,6 +26,8 @@ export class FailurePolicy {
   readonly #options: FailurePolicyOptions;
   /** Records to leave out, by `topic/partition/offset`. */
   readonly #poisons = new Map<string, RecordFailure>();
+  /** Those of them that were left out since the last commit. */
+  readonly #taken = new Set<string>();
   readonly #attempts = new Map<string, number>();
 
   constructor(options: FailurePolicyOptions) {
@@ -56,10 +58,29 @@ export class FailurePolicy {
     return this.#poisons.size === 0;
   }
 
-  /** The failure of a record that is to be left out, once. */
+  /** The failure of a record that is to be left out: until the commit behind it, however often the task goes back before it. */
   take(where: string): RecordFailure | undefined {
     const failure = this.#poisons.get(where);
-    if (failure !== undefined) this.#poisons.delete(where);
+    if (failure !== undefined) this.#taken.add(where);
     return failure;
+  }
+
+  /** What was left out so far will not come again. */
+  committed(): void {
+    for (const where of this.#taken) this.#poisons.delete(where);
+    this.#taken.clear();
+  }
+
+  rolledBack(): void {
+    this.#taken.clear();
+  }
+
+  /** Some record is being tried again. */
+  get retrying(): boolean {
+    return this.#attempts.size > 0;
+  }
+
+  succeeded(where: string): void {
+    this.#attempts.delete(where);
   }
 }

@@ -1,6 +1,9 @@
 import { KeyfoldError } from "../errors.ts";
+import type { TaskInput } from "./input.ts";
 
 interface Call {
+  readonly input: TaskInput;
+  readonly offset: number;
   readonly since: number;
   readonly fail: (error: KeyfoldError) => void;
 }
@@ -24,8 +27,15 @@ export class InFlight {
     return this.#calls.size >= this.#max;
   }
 
+  /** Smallest offset of the input that is under way. */
+  first(input: TaskInput): number | undefined {
+    // In order of offsets.
+    for (const call of this.#calls.values()) if (call.input === input) return call.offset;
+    return undefined;
+  }
+
   /** Runs `then` or `failed` when `work` has ended, or `failed` when it took too long. Neither may throw. */
-  add(work: Promise<void>, then: () => void, failed: (thrown: unknown) => void): void {
+  add(input: TaskInput, offset: number, work: Promise<void>, then: () => void, failed: (thrown: unknown) => void): void {
     let fail: (error: KeyfoldError) => void = () => {};
     const expired = new Promise<never>((_resolve, reject) => {
       fail = reject;
@@ -34,7 +44,7 @@ export class InFlight {
       this.#calls.delete(ended);
       this.onSettled();
     });
-    this.#calls.set(ended, { since: performance.now(), fail });
+    this.#calls.set(ended, { input, offset, since: performance.now(), fail });
   }
 
   /** Fails the calls that have run for longer than `limitMs`. Whatever they do later finds the task's signal aborted. */

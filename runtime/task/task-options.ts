@@ -37,4 +37,6 @@ export interface TaskOptions extends FailurePolicyOptions {
 export type Interrupt =
   | { readonly kind: "retry"; readonly at: number; readonly dirty: boolean }
   | { readonly kind: "rollback" }
+  /** A store or its disk failed, which is no record's fault: the stores are opened again. */
+  | { readonly kind: "broken"; readonly error: KeyfoldError }
   | { readonly kind: "failed"; readonly error: KeyfoldError };

@@ -45,6 +45,8 @@ export class Task {
   interrupt: Interrupt | undefined;
   /** Ask for a commit as soon as possible. */
   commitSoon = false;
+  /** A schedule has fired since the last commit: it may have written to stores alone. */
+  #punctuated = false;
   readonly #record: RecordContext = { topic: "", partition: 0, offset: 0, timestamp: 0, headers: null };
 
   constructor(options: TaskOptions) {
@@ -89,6 +91,15 @@ export class Task {
     this.#rebuild();
   }
 
+  /** Starts once more, over stores that were opened and restored anew, at what the log now says is committed. */
+  restart(committed: readonly (OffsetCommit | undefined)[]): void {
+    this.#discard();
+    this.start(
+      committed,
+      this.inputs.map((input) => (input.source.global ? 0 : input.committed)),
+    );
+  }
+
   /** Puts other code over the same stores; call at a commit boundary only. */
   swap(options: Pick<TaskOptions, "version" | "subtopology" | "onError" | "retries" | "backoffMs" | "deadLetterTopic">): void {
     this.#options = { ...this.#options, ...options };
@@ -102,7 +113,7 @@ export class Task {
   }
 
   get dirty(): boolean {
-    return this.inputs.some((input) => input.position !== input.committed && input.source.global !== true) || this.collector.bytes > 0;
+    return this.#punctuated || this.inputs.some((input) => input.position !== input.committed && input.source.global !== true) || this.collector.bytes > 0;
   }
 
   load(input: TaskInput, batch: RecordBatch, next: number): void {
@@ -177,6 +188,7 @@ export class Task {
       this.#sent.push({ topic: input.topic, partition: input.partition, offset: input.position, metadata: String(this.#streamTime) });
     }
     this.commitSoon = false;
+    this.#punctuated = false;
     if (this.#sent.length === 0 && batches.length === 0) return undefined;
     return { group: this.#options.application, producer: `${this.#options.application}-${this.id}`, offsets: this.#sent, batches, atomic: this.#options.atomic };
   }
@@ -194,16 +206,15 @@ export class Task {
     }
     this.#committedStreamTime = this.#sentStreamTime;
     this.#strict = false;
+    this.#policy.committed();
     this.metrics.commits++;
   }
 
   /** Back to the last commit: stores, outputs, positions and processors as they were then. Fetch again from `fetchPosition`. */
   rollback(): void {
-    this.collector.clear();
-    this.collector.begin();
+    this.#discard();
     for (const store of this.#options.stores.values()) store.rollback();
     for (const input of this.inputs) input.seek(input.source.global ? 0 : input.committed);
-    this.interrupt = undefined;
     this.metrics.rollbacks++;
     this.#rebuild();
   }
@@ -211,6 +222,16 @@ export class Task {
   close(): void {
     this.#abort.abort();
     this.#graph?.close?.();
+  }
+
+  /** What was done since the last commit, as far as it is not in stores and positions. */
+  #discard(): void {
+    this.collector.clear();
+    this.collector.begin();
+    this.#policy.rolledBack();
+    this.interrupt = undefined;
+    this.commitSoon = false;
+    this.#punctuated = false;
   }
 
   #rebuild(): void {
@@ -292,29 +313,40 @@ export class Task {
   #done(input: TaskInput, offset: number, key: string | null, failure: RecordFailure | undefined): void {
     input.position = offset + 1;
     this.metrics.processed++;
+    if (this.#policy.retrying && failure === undefined) this.#policy.succeeded(place(input, offset));
     if (input.watches.size > 0) this.#answer(input, offset, key, this.#record, failure);
   }
 
   /** An async reducer is under way; what it needs of the record is kept, the record context moves on. */
   #track(result: Promise<void>, input: TaskInput, offset: number, key: string | null, batch: RecordBatch, i: number): void {
     const record = { ...this.#record };
-    this.inFlight.add(
-      result,
-      () => {
-        this.metrics.processed++;
-        this.#answer(input, offset, key, record, undefined);
-      },
-      (thrown) => {
-        if (this.interrupt !== undefined) return;
-        Object.assign(this.#record, record);
-        const failure = RecordFailure.from(thrown);
-        const verdict = this.#judge(input, offset, failure, true);
-        if (verdict.kind !== "dead-letter") return;
-        this.collector.begin();
-        this.#deadLetter(key, valueBytes(batch, i), failure);
-        this.#answer(input, offset, key, record, failure);
-      },
-    );
+    const failed = (thrown: unknown): void => {
+      if (this.interrupt !== undefined) {
+        // It must come again, and what interrupted the task may not have meant to go back behind it.
+        if (this.interrupt.kind === "retry") this.interrupt = { ...this.interrupt, dirty: true };
+        return;
+      }
+      Object.assign(this.#record, record);
+      const failure = RecordFailure.from(thrown);
+      const verdict = this.#judge(input, offset, failure, true);
+      if (verdict.kind !== "dead-letter") return;
+      this.collector.begin();
+      this.#deadLetter(key, valueBytes(batch, i), failure);
+      this.#answer(input, offset, key, record, failure);
+    };
+    const succeeded = (): void => {
+      if (this.#strict && this.interrupt === undefined) {
+        try {
+          for (const store of this.#options.stores.values()) store.flush();
+        } catch (thrown) {
+          failed(thrown);
+          return;
+        }
+      }
+      this.metrics.processed++;
+      this.#answer(input, offset, key, record, undefined);
+    };
+    this.inFlight.add(input, offset, result, succeeded, failed);
   }
 
   /** Gives the state after a watched record, or its failure, to who waits for it. */
@@ -338,6 +370,11 @@ export class Task {
 
   /** The policy's verdict; what it asks of the driver is left in `interrupt`. */
   #judge(input: TaskInput, offset: number, failure: RecordFailure, applied: boolean): Verdict {
+    const broken = brokenBy(failure.cause);
+    if (broken !== undefined) {
+      this.interrupt = { kind: "broken", error: broken };
+      return { kind: "rollback" };
+    }
     this.metrics.failures++;
     const verdict = this.#policy.decide(place(input, offset), failure, applied);
     if (verdict.kind === "retry") this.metrics.retries++;
@@ -349,7 +386,13 @@ export class Task {
   #deadLetter(key: string | null, value: Uint8Array | null, failure: RecordFailure): void {
     const { deadLetterTopic, function: name, version, invokeStore, stores } = this.#options;
     const store = invokeStore === undefined ? undefined : stores.get(invokeStore);
-    const stateBefore = store === undefined || key === null ? undefined : store.get(key)?.value;
+    let stateBefore: unknown;
+    try {
+      stateBefore = store === undefined || key === null ? undefined : store.get(key)?.value;
+    } catch (thrown) {
+      // Often the very reason why the record failed: a state that an older version of the code cannot read.
+      stateBefore = `unreadable: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
+    }
     const record = this.#record;
     this.collector.emitBytes(deadLetterTopic, key, value, record.timestamp, deadLetterHeaders(record, failure, { function: name, version, task: this.id, stateBefore }));
     this.metrics.deadLettered++;
@@ -384,6 +427,11 @@ export class Task {
         if (round > 1_000) throw new KeyfoldError("topology-invalid", `task ${this.id}: stores keep filling each other while they are flushed`);
       }
     } catch (thrown) {
+      const broken = brokenBy(thrown);
+      if (broken !== undefined) {
+        this.interrupt = { kind: "broken", error: broken };
+        return false;
+      }
       if (this.#strict) {
         this.interrupt = { kind: "failed", error: KeyfoldError.from(thrown, "task-failed") };
         return false;
@@ -403,9 +451,16 @@ export class Task {
     record.headers = null;
     this.collector.begin();
     try {
-      this.metrics.punctuations += this.#schedules.fire(type, now);
+      const fired = this.#schedules.fire(type, now);
+      this.metrics.punctuations += fired;
+      if (fired > 0) this.#punctuated = true;
     } catch (thrown) {
       this.collector.rewind();
+      const broken = brokenBy(thrown);
+      if (broken !== undefined) {
+        this.interrupt = { kind: "broken", error: broken };
+        return;
+      }
       this.interrupt = { kind: "failed", error: new KeyfoldError("task-failed", `function ${this.#options.function}, task ${this.id}: a ${type} schedule threw: ${String(thrown)}`, { cause: thrown }) };
     }
   }
@@ -421,6 +476,11 @@ export class Task {
       streamTime: () => this.#streamTime,
     });
   }
+}
+
+/** A failure of a store or its disk, which must not be held against a record. */
+function brokenBy(thrown: unknown): KeyfoldError | undefined {
+  return thrown instanceof KeyfoldError && (thrown.remedy === "corrupt" || thrown.remedy === "retry" || thrown.remedy === "fatal") ? thrown : undefined;
 }
 
 function place(input: TaskInput, offset: number): string {

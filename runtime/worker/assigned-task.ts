@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import type { ErrorPolicy } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
@@ -5,6 +6,7 @@ import type { CommitRequest, Log, TopicPartition } from "../log/log.ts";
 import { Checkpoint } from "../state/checkpoint.ts";
 import { StateDirectory } from "../state/directory.ts";
 import { StoreMetrics } from "../state/metrics.ts";
+import { setAside } from "../state/open-engine.ts";
 import { openStore, storeDirectory } from "../state/open-store.ts";
 import type { RecordCache } from "../state/record-cache.ts";
 import type { TaskStore } from "../state/store.ts";
@@ -62,6 +64,7 @@ export class AssignedTask {
   #checkpointed = 0;
   #checkpointing: Promise<void> = Promise.resolve();
   #restoring: TaskStatus["restore"];
+  #listener: ((key: string, value: unknown, timestamp: number) => void) | undefined;
   #state: TaskState = "CREATED";
 
   constructor(assignment: TaskAssignment, options: AssignedTaskOptions) {
@@ -75,8 +78,11 @@ export class AssignedTask {
     this.#subtopology = options.loaded.topology.subtopologies.find(({ id }) => id === assignment.subtopology);
   }
 
+  /** Next offset of the first source that is not processed to its end yet. */
   get position(): number {
-    return this.runner?.task.inputs[0]?.position ?? 0;
+    const task = this.runner?.task;
+    const input = task?.inputs[0];
+    return input === undefined ? 0 : Math.min(input.position, task?.inFlight.first(input) ?? Number.POSITIVE_INFINITY);
   }
 
   get lag(): number {
@@ -94,6 +100,8 @@ export class AssignedTask {
   }
 
   listen(listener: ((key: string, value: unknown, timestamp: number) => void) | undefined): void {
+    // Kept: stores may be opened later, or anew.
+    this.#listener = listener;
     const name = this.#loaded.queryStore;
     if (name !== undefined) this.#stores.get(name)?.onChange(listener);
   }
@@ -129,7 +137,10 @@ export class AssignedTask {
     }
     await this.#checkpointing;
     if (runner !== undefined) await this.#writeCheckpoint();
-    for (const store of this.#stores.values()) await store.close();
+    // Nobody finds a store that is closed, or being closed.
+    const stores = [...this.#stores.values()];
+    this.#stores.clear();
+    for (const store of stores) await store.close();
     this.#lock?.release();
     this.#lock = undefined;
   }
@@ -192,10 +203,45 @@ export class AssignedTask {
       wake: this.#o.wake,
       answer: this.#o.answer,
       failed: (error) => this.#failed(error),
+      reopen: (error) => this.#reopen(task, error),
       committed: () => this.#committed(),
     });
     task.move("RUNNING");
     this.#tell("RUNNING");
+  }
+
+  /** After a failure of the log or a store: brings the task to what the log says is committed, with new stores if need be. */
+  async #reopen(task: Task, error: KeyfoldError): Promise<void> {
+    const { log } = this.#o;
+    // An empty write: a log that has failed recovers with it, and only then tells what it really holds.
+    await log.append([]);
+    const committed = await log.committed(
+      this.#loaded.application,
+      task.inputs.map(({ topic, partition }) => ({ topic, partition })),
+    );
+    const known = task.inputs.every((input, i) => input.source.global || (committed[i]?.offset ?? input.committed) === input.committed);
+    const { stores } = task.options.subtopology;
+    if (known && error.details["store"] === undefined && stores.every(({ name }) => this.#stores.has(name))) {
+      task.rollback();
+      return;
+    }
+    this.#tell("RESTORING");
+    const before = [...this.#stores.values()];
+    this.#stores.clear();
+    for (const store of before) await store.close();
+    for (const spec of stores) {
+      if (error.code === "store-corrupt" && error.details["store"] === spec.name) await this.#setAside(spec.name, error.message);
+      await this.#openStore(spec);
+      if (spec.logged) await this.#restore(spec);
+    }
+    task.restart(committed.map((offset, i) => (task.inputs[i]?.source.global ? undefined : offset)));
+    this.#tell("RUNNING");
+  }
+
+  async #setAside(store: string, reason: string): Promise<void> {
+    const dir = storeDirectory(this.dir, store);
+    if (!existsSync(dir)) return;
+    await setAside({ dir, store, task: this.id }, reason, { now: Date.now, onNotice: ({ message, ...fields }) => this.#logger().warn(message, fields) });
   }
 
   #committed(): void {
@@ -237,11 +283,19 @@ export class AssignedTask {
       cells: { cells, index: this.assignment.index },
       ...(loaded.invokeStore === undefined ? {} : { invokeStore: loaded.invokeStore }),
       onWatched: (watch, input, record, key, store, failure) => {
-        const body = failure === undefined ? this.#answerJson(record.partition, record.offset, key, store) : refusal(loaded.name, failure, record);
+        const body = failure === undefined ? this.#answer(record.partition, record.offset, key, store) : refusal(loaded.name, failure, record);
         this.runner?.hold({ watch, input, offset: record.offset, body });
       },
     };
     return new Task(options);
+  }
+
+  #answer(partition: number, offset: number, key: string | null, store: TaskStore | undefined): string | KeyfoldError {
+    try {
+      return this.#answerJson(partition, offset, key, store);
+    } catch (thrown) {
+      return KeyfoldError.from(thrown, "state-unstorable", "user");
+    }
   }
 
   #answerJson(partition: number, offset: number, key: string | null, store: TaskStore | undefined): string {
@@ -265,6 +319,7 @@ export class AssignedTask {
       onNotice: ({ message, ...fields }) => this.#logger().warn(message, fields),
     });
     this.#stores.set(spec.name, store);
+    if (this.#listener !== undefined && spec.name === this.#loaded.queryStore) store.onChange(this.#listener);
     return store;
   }
 

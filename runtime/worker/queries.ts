@@ -12,15 +12,25 @@ interface Waiting {
   readonly ready: () => boolean;
   readonly go: () => void;
   readonly fail: (error: KeyfoldError) => void;
+  /** performance.now() ms */
+  readonly deadline: number;
+  readonly what: string;
 }
 
 /** Reads of this worker's stores for HTTP; what is asked `at-least` a position waits until its task has come so far. */
 export class Queries {
   readonly #find: (fn: string, partition: number, store: string) => AssignedTask | undefined;
+  readonly #maxWaitMs: number;
   #waiting: Waiting[] = [];
 
-  constructor(find: (fn: string, partition: number, store: string) => AssignedTask | undefined) {
+  constructor(find: (fn: string, partition: number, store: string) => AssignedTask | undefined, maxWaitMs: number) {
     this.#find = find;
+    this.#maxWaitMs = maxWaitMs;
+  }
+
+  /** When somebody must be told that it took too long, performance.now() ms. */
+  get deadline(): number {
+    return this.#waiting[0]?.deadline ?? Number.POSITIVE_INFINITY;
   }
 
   async ask(fn: string, partition: number, storeName: string, query: Query): Promise<unknown> {
@@ -41,9 +51,11 @@ export class Queries {
   /** Looks again at what waits; called once a turn. */
   retry(): void {
     if (this.#waiting.length === 0) return;
+    const now = performance.now();
     const still: Waiting[] = [];
     for (const waiting of this.#waiting) {
       if (waiting.ready()) waiting.go();
+      else if (waiting.deadline <= now) waiting.fail(new KeyfoldError("timeout", `${waiting.what} was not reached within ${this.#maxWaitMs} ms (limits: wait.max.ms)`, { remedy: "retry" }));
       else still.push(waiting);
     }
     this.#waiting = still;
@@ -55,7 +67,8 @@ export class Queries {
       return task?.runner !== undefined && task.position > offset;
     };
     if (ready()) return Promise.resolve();
-    return new Promise((go, fail) => this.#waiting.push({ ready, go, fail }));
+    const deadline = performance.now() + this.#maxWaitMs;
+    return new Promise((go, fail) => this.#waiting.push({ ready, go, fail, deadline, what: `offset ${offset} of partition ${partition} of ${fn}` }));
   }
 }
 

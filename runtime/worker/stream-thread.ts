@@ -28,6 +28,8 @@ export class StreamThread {
   readonly #partitions = new Map<string, number>();
   readonly #queries: Queries;
   readonly #live: LiveFeed;
+  /** Functions with live queries. */
+  readonly #watched = new Set<string>();
   #storeMemoryBytes = 0;
   #closing = false;
   #wake: (() => void) | undefined;
@@ -44,7 +46,7 @@ export class StreamThread {
       (request, call, transfer) => port.send({ kind: "log", request, call }, transfer),
       (request) => port.send({ kind: "abort", request }),
     );
-    this.#queries = new Queries((fn, partition, store) => this.#find(fn, partition, store));
+    this.#queries = new Queries((fn, partition, store) => this.#find(fn, partition, store), data.limits["wait.max.ms"]);
     this.#live = new LiveFeed((fn, keys, bodies) => port.send({ kind: "changed", function: fn, keys, bodies }));
   }
 
@@ -85,13 +87,15 @@ export class StreamThread {
         this.#answer(message.request, this.#swap(message.code));
         return;
       case "live":
+        if (message.on) this.#watched.add(message.function);
+        else this.#watched.delete(message.function);
         for (const task of this.#tasks) if (task.assignment.function === message.function) this.#live.listen(task, message.on);
         return;
       case "route":
         this.#answer(message.request, runRoute(this.#functions.get(message.function), message.route, (query) => this.#requests.ask((request) => this.#port.send({ kind: "read", request, function: message.function, query }))));
         return;
       case "status":
-        this.#answer(message.request, Promise.resolve(this.#status()));
+        this.#answer(message.request, Promise.resolve().then(() => this.#status()));
         return;
       case "commit":
         this.#answer(message.request, this.#commitAll());
@@ -116,7 +120,7 @@ export class StreamThread {
       await new Promise((resolve) => setImmediate(resolve));
       return;
     }
-    let deadline = Number.POSITIVE_INFINITY;
+    let deadline = this.#queries.deadline;
     for (const { runner } of this.#tasks) if (runner !== undefined) deadline = Math.min(deadline, runner.deadline(now));
     await new Promise<void>((resolve) => {
       const pause = deadline - performance.now();
@@ -158,6 +162,7 @@ export class StreamThread {
         notify: (message) => this.#port.send(message),
       });
       this.#tasks.push(task);
+      if (this.#watched.has(assignment.function)) this.#live.listen(task, true);
       void task.open().then(this.wake);
     }
   }
@@ -165,6 +170,7 @@ export class StreamThread {
   #watch(message: Extract<ToWorker, { kind: "watch" }>): void {
     for (const { runner, assignment } of this.#tasks) {
       if (assignment.function !== message.function || assignment.partition !== message.partition || runner === undefined) continue;
+      if (runner.task.state !== "RUNNING" && runner.task.state !== "PAUSED") continue;
       for (const input of runner.task.inputs) {
         if (input.topic !== message.topic) continue;
         message.offsets.forEach((offset, i) => {
@@ -175,7 +181,7 @@ export class StreamThread {
         return;
       }
     }
-    this.#lost(message.ids);
+    // Its task is being opened: when it runs, the main thread tells all of them again.
   }
 
   #lost(ids: readonly number[]): void {

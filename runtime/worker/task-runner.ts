@@ -6,6 +6,8 @@ import type { Task } from "../task/task.ts";
 
 /** Records processed before other tasks and messages get their turn. */
 const SLICE = 2_000;
+/** Times in a row that a store is opened anew because it is corrupt, before the function is stopped. */
+const MAX_REOPENED = 3;
 /** Loaded batches per input beyond which no more is fetched. */
 const AHEAD = 2;
 
@@ -29,6 +31,8 @@ export interface RunnerOptions {
   readonly wake: () => void;
   readonly answer: (answers: readonly Answer[]) => void;
   readonly failed: (error: KeyfoldError) => void;
+  /** Opens the stores anew and goes on from what the log says is committed. */
+  readonly reopen: (error: KeyfoldError) => Promise<void>;
   /** After a commit; throttled writes of `.checkpoint` happen there. */
   readonly committed: () => void;
 }
@@ -49,6 +53,12 @@ export class TaskRunner {
   #backoff = 0;
   #sending: Promise<unknown> | undefined;
   #uncommitted: Answer[] = [];
+  /** A commit is on its way: whether the log has it is not known. */
+  #unsure = false;
+  /** Stores and log may have come apart: only opening again brings them together. */
+  #adrift: KeyfoldError | undefined;
+  /** Times it was opened again since the last commit. */
+  #reopened = 0;
 
   constructor(options: RunnerOptions) {
     this.#o = options;
@@ -72,6 +82,11 @@ export class TaskRunner {
     if (this.#busy || this.#closed) return false;
     if (task.state === "PAUSED") {
       if (now < this.#resumeAt) return false;
+      const adrift = this.#adrift;
+      if (adrift !== undefined) {
+        void this.#exclusive(() => this.#reopen(adrift));
+        return true;
+      }
       task.move("RUNNING");
     }
     if (task.state !== "RUNNING") return false;
@@ -156,24 +171,35 @@ export class TaskRunner {
   }
 
   async #commit(): Promise<void> {
+    if (this.#adrift !== undefined) return;
     for (const topic of this.task.collector.unresolved()) await this.#resolve(topic);
-    const request = this.task.prepareCommit();
+    const prepared = this.task.prepareCommit();
     if (this.task.interrupt !== undefined) return;
-    // A flush may have emitted to a topic not seen before.
-    const late = this.task.collector.unresolved();
+    const request = prepared === undefined ? undefined : await this.#withLate(prepared);
     const answers = this.#uncommitted;
     if (request !== undefined) {
+      this.#unsure = true;
       const bases = await this.#o.commit(request, answers);
       this.#uncommitted = [];
       this.task.applyCommit(bases);
+      this.#unsure = false;
+      this.#reopened = 0;
     } else if (answers.length > 0) {
       this.#uncommitted = [];
       this.#o.answer(answers);
     }
     this.#lastCommit = performance.now();
     this.#backoff = 0;
-    if (late.length > 0) this.task.commitSoon = true;
     if (request !== undefined) this.#o.committed();
+  }
+
+  /** A flush may have emitted to topics not seen before: that belongs to this very commit. */
+  async #withLate(request: CommitRequest): Promise<CommitRequest> {
+    const topics = this.task.collector.unresolved();
+    if (topics.length === 0) return request;
+    for (const topic of topics) await this.#resolve(topic);
+    // After the others: a store knows its changelog's batch by its place.
+    return { ...request, batches: [...request.batches, ...this.task.collector.take()] };
   }
 
   async #resolve(topic: string): Promise<void> {
@@ -202,10 +228,16 @@ export class TaskRunner {
 
   async #interrupted(): Promise<void> {
     const { task } = this;
-    const interrupt = task.interrupt;
-    if (interrupt === undefined) return;
     await task.inFlight.drain();
     await this.#sending;
+    // What ended meanwhile may have had its say in it.
+    const interrupt = task.interrupt;
+    if (interrupt === undefined) return;
+    if (interrupt.kind === "broken") {
+      this.#adrift = interrupt.error;
+      task.interrupt = undefined;
+      throw interrupt.error;
+    }
     if (interrupt.kind === "failed") {
       task.move("FAILED");
       this.#o.failed(interrupt.error);
@@ -233,18 +265,37 @@ export class TaskRunner {
   /** The log or the disk said no: back to the last commit, and once more after a pause; or for good. */
   async #broken(error: KeyfoldError): Promise<void> {
     const { task } = this;
-    if (task.state !== "RUNNING" && task.state !== "PAUSED") return;
-    if (error.remedy !== "retry" || this.#closed) {
+    if (task.state !== "RUNNING" && task.state !== "PAUSED" && task.state !== "RESTORING") return;
+    // Whether the log took the commit is not known, or it did and the stores do not have it: only the log can tell.
+    if (this.#unsure || error.remedy === "corrupt") this.#adrift = error;
+    this.#unsure = false;
+    if ((error.remedy !== "retry" && error.remedy !== "corrupt") || this.#closed || this.#reopened >= MAX_REOPENED) {
       task.move("FAILED");
       this.#o.failed(error);
       return;
     }
     await task.inFlight.drain();
-    this.#rollback();
+    // A task that could not be opened again has nothing to go back to yet.
+    if (task.state === "RUNNING" || this.#adrift === undefined) this.#rollback();
     this.#backoff = Math.min(30_000, this.#backoff === 0 ? 100 : this.#backoff * 2);
     this.#resumeAt = performance.now() + this.#backoff;
-    task.options.logger.warn("commit failed; trying again", { error: error.message, pauseMs: this.#backoff });
+    task.options.logger.warn("the log or a store failed; going back to the last commit", { code: error.code, error: error.message, pauseMs: this.#backoff });
     if (task.state === "RUNNING") task.move("PAUSED");
+  }
+
+  /** Stores and position as the log has them. Throws what stands in the way; it is tried again then. */
+  async #reopen(why: KeyfoldError): Promise<void> {
+    const { task } = this;
+    if (why.remedy === "corrupt") this.#reopened++;
+    if (task.state === "PAUSED") task.move("RESTORING");
+    try {
+      await this.#o.reopen(why);
+    } catch (thrown) {
+      if (task.state === "RESTORING") task.move("PAUSED");
+      throw thrown;
+    }
+    this.#adrift = undefined;
+    if (!this.#closed) task.move("RUNNING");
   }
 
   #pump(): void {

@@ -74,6 +74,7 @@ test(`kill -9 under load, ${ROUNDS} times: nothing acknowledged is lost, nothing
     const verdict = await judge(join(stateDir, "log"), load, "app-chain");
     t.diagnostic(JSON.stringify({ ...done, ...load.outcomes, sent: load.sent.size, "acknowledged events": load.acknowledged.size, events: verdict.events, lost: verdict.lost, doubled: verdict.doubled }));
     assert.ok(done.garbled === 0 || done["set aside"] > 0, "a garbled store was set aside, and that was said");
+    assert.equal(load.outcomes.refused, 0, "an invoke that comes while its task is opened waits for it");
     assert.equal(verdict.lost, 0);
     assert.equal(verdict.doubled, 0);
     assert.deepEqual(states, verdict.states);
