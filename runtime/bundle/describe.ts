@@ -36,7 +36,7 @@ export function versionOf(bundle: Uint8Array): string {
 
 function withoutCode({ subtopologies }: Topology): TopologyManifest {
   return {
-    subtopologies: subtopologies.map(({ id, sources, stores, sinks, repartitions }) => ({
+    subtopologies: subtopologies.map(({ id, sources, stores, sinks, repartitions, steps }) => ({
       id,
       sources: sources.map(({ topic, codec, global }) => ({ topic, codec: codec.name, global: global ?? false })),
       stores: stores.map(({ name, engine, logged, changelog, retentionMs }) => ({
@@ -48,6 +48,7 @@ function withoutCode({ subtopologies }: Topology): TopologyManifest {
         ...(retentionMs === undefined ? {} : { retentionMs }),
       })),
       sinks: sinks.map(({ topic, codec }) => ({ topic, codec: codec.name })),
+      steps,
       repartitions: repartitions.map(({ topic, partitions, config }) => ({
         topic,
         ...(partitions === undefined ? {} : { partitions }),

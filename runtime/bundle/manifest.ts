@@ -1,3 +1,4 @@
+import type { StepInfo } from "../topology/topology.ts";
 import type { FunctionSettings } from "../config/resolved.ts";
 import type { TopicConfig } from "../log/log.ts";
 
@@ -33,6 +34,8 @@ export interface TopologyManifest {
     readonly stores: readonly StoreManifest[];
     readonly sinks: readonly { readonly topic: string; readonly codec: string }[];
     readonly repartitions: readonly { readonly topic: string; readonly partitions?: number; readonly config?: TopicConfig }[];
+    /** For people: see `keyfold topology`. */
+    readonly steps: readonly StepInfo[];
   }[];
 }
 

@@ -6,6 +6,7 @@ import { GraphBuilder } from "./graph-builder.ts";
 import { type PlacedStore, placeStores } from "./graph-stores.ts";
 import { repartitionTopic } from "./names.ts";
 import { type Plan, plan } from "./plan.ts";
+import { stepsOf } from "./step-info.ts";
 import type { Codec, RepartitionSpec, SinkSpec, SourceSpec, Subtopology, TaskContext, TaskGraph, Topology } from "./topology.ts";
 
 /** A topic that a subtopology reads, and what becomes of its records. */
@@ -21,7 +22,7 @@ export interface CompiledGraph {
   readonly stores: readonly PlacedStore[];
 }
 
-/** A graph of steps as a topology. `tables`: tables that processors and reducers read by name, wherever they are. */
+/** A graph of steps as a topology. */
 export function compileGraph(roots: readonly GraphNode[], options: { readonly name: string; readonly application: string }): CompiledGraph {
   const planned = plan(roots, options.application, options.name);
   const stores = placeStores(planned, options.name);
@@ -39,6 +40,7 @@ export function compileGraph(roots: readonly GraphNode[], options: { readonly na
       stores: stores.filter(({ subtopology, node }) => subtopology === id || (subtopology === "global" && looksUp.includes(node))).map(({ spec }) => spec),
       sinks: sinksOf(planned, id),
       repartitions: repartitionsOf(planned, id),
+      steps: stepsOf(planned, stores, id),
       build: (context) => wire(planned, all, context),
     });
   }

@@ -29,6 +29,10 @@ export function compileReducer(definition: ReducerDefinition, { name, settings: 
     stores: [store],
     sinks: sink === undefined ? [] : [sink],
     repartitions: [],
+    steps: [
+      ...topics.map((topic) => ({ id: `stream-${topic}`, op: "stream", name: topic, from: [], reads: [topic], writes: [], stores: [] })),
+      { id: "reduce", op: "reduce", name: store.name, from: topics.map((topic) => `stream-${topic}`), reads: [], writes: sink === undefined ? [] : [sink.topic], stores: [store.name] },
+    ],
     build: keyedReduce(definition, { store: store.name, ...(sink === undefined ? {} : { sink }) }),
   };
   const [topic] = topics;

@@ -18,8 +18,26 @@ export interface Subtopology {
   readonly sinks: readonly SinkSpec[];
   /** Topics this subtopology writes and another of the same function reads, by full name. */
   readonly repartitions: readonly RepartitionSpec[];
+  /** What it does, for people (`keyfold topology`). */
+  readonly steps: readonly StepInfo[];
   /** Wires one task's processors over its stores. Called at each (re)start of the task and at each swap of code. */
   build(context: TaskContext): TaskGraph;
+}
+
+/** One step of the graph, inputs before those that read them. Plain data: the manifest carries it. */
+export interface StepInfo {
+  /** Unique within the function. */
+  readonly id: string;
+  readonly op: string;
+  /** What its stores and topics are called after. */
+  readonly name: string;
+  /** Ids of the steps whose results it takes ... */
+  readonly from: readonly string[];
+  /** ... and topics that it reads, */
+  readonly reads: readonly string[];
+  /** and topics that it writes. */
+  readonly writes: readonly string[];
+  readonly stores: readonly string[];
 }
 
 export interface SourceSpec {
