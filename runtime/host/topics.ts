@@ -21,7 +21,7 @@ export async function ensureTopics(log: Log, config: ResolvedConfig, manifest: M
   }
   for (let round = 0; internal.size > 0; round++) {
     for (const [topic, spec] of [...internal]) {
-      const count = spec.partitions ?? widest(subtopologies.find((s) => s.repartitions.includes(spec))?.sources, known);
+      const count = spec.partitions ?? repartitionCount(subtopologies, topic, known);
       if (count === undefined) continue;
       internal.delete(topic);
       const made = await log.ensureTopic({ name: topic, partitions: count, config: { "cleanup.policy": "delete", "retention.ms": "-1", ...spec.config } });
@@ -62,6 +62,26 @@ function changelogConfig(store: StoreManifest): TopicConfig {
     ? { "cleanup.policy": "compact,delete", "retention.ms": String((store.retentionMs ?? DAY) + DAY) }
     : { "cleanup.policy": "compact" };
   return { ...kept, ...store.changelog };
+}
+
+/**
+ * As many partitions as the topics that its reader reads beside it, since their keys must meet; where there are only
+ * repartition topics, as many as the widest source of any of their writers. Undefined while that is not known.
+ */
+function repartitionCount(subtopologies: Manifest["topology"]["subtopologies"], topic: string, known: Partitions): number | undefined {
+  const internal = new Set(subtopologies.flatMap((s) => s.repartitions.map((r) => r.topic)));
+  const beside = subtopologies.find((s) => s.sources.some((source) => source.topic === topic))?.sources ?? [];
+  const users = beside.filter((source) => !source.global && !internal.has(source.topic));
+  if (users.length > 0) return widest(users, known);
+  let most: number | undefined;
+  for (const source of beside) {
+    if (source.global) continue;
+    const writer = subtopologies.find((s) => s.repartitions.some((r) => r.topic === source.topic));
+    const count = writer?.repartitions.find((r) => r.topic === source.topic)?.partitions ?? widest(writer?.sources, known);
+    if (count === undefined) return undefined;
+    most = Math.max(most ?? 0, count);
+  }
+  return most;
 }
 
 function widest(sources: readonly { topic: string; global: boolean }[] | undefined, known: Partitions): number | undefined {
