@@ -6,6 +6,8 @@ export interface RetryOptions {
   /** Epoch ms after which the last error is thrown. Default: no end, only `signal` stops it. */
   readonly deadline?: number;
   readonly signal?: AbortSignal;
+  /** Longest pause between two attempts, ms. Default 1 200. */
+  readonly longest?: number;
   /** Also tried again, besides what is retriable by itself. */
   readonly also?: (thrown: unknown) => boolean;
   /** After each failure that is tried again: forget a leader or a coordinator, for example. */
@@ -20,7 +22,7 @@ export function pause(n: number): number {
 /** Runs `attempt` until it succeeds, throws something that another try cannot mend, or time is up. */
 export async function retrying<T>(
   attempt: () => Promise<T>,
-  { deadline = Number.POSITIVE_INFINITY, signal, also, failed }: RetryOptions,
+  { deadline = Number.POSITIVE_INFINITY, signal, longest = 1200, also, failed }: RetryOptions,
 ): Promise<T> {
   for (let n = 1; ; n++) {
     checkOpen(signal);
@@ -29,7 +31,7 @@ export async function retrying<T>(
     } catch (thrown) {
       if (!isRetriable(thrown) && also?.(thrown) !== true) throw thrown;
       failed?.(thrown);
-      const wait = pause(n);
+      const wait = Math.min(pause(n), longest);
       if (Date.now() + wait > deadline) throw thrown;
       await sleep(wait, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
     }

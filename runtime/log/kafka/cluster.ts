@@ -2,7 +2,7 @@ import { setMaxListeners } from "node:events";
 import { KeyfoldError } from "../../errors.ts";
 import type { Api } from "./api/api.ts";
 import { ApiVersions, type ClusterMetadata, type CoordinatorType, FindCoordinator, Metadata } from "./api/metadata.ts";
-import { checkOpen, retrying } from "./back-off.ts";
+import { checkOpen, type RetryOptions, retrying } from "./back-off.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import { BrokerError, CODE, check, LinkError } from "./protocol-errors.ts";
 import { checkVersions } from "./versions.ts";
@@ -153,7 +153,7 @@ export class Cluster {
     api: Api<Q, A>,
     request: () => Q,
     read: (answer: A) => void,
-    deadline = Number.POSITIVE_INFINITY,
+    limits: Pick<RetryOptions, "deadline" | "longest">,
   ): Promise<A> {
     return retrying(
       async () => {
@@ -162,7 +162,7 @@ export class Cluster {
         return answer;
       },
       {
-        deadline,
+        ...limits,
         signal: this.signal,
         failed: (thrown) => {
           if (thrown instanceof LinkError || (thrown instanceof BrokerError && thrown.stale)) this.forgetCoordinator(type, key);

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { KeyfoldError } from "../../errors.ts";
-import { type AssignableTask, assignTasks } from "../../pool/assignor.ts";
 import type { TopicPartition } from "../log.ts";
 import { Heartbeat, type Joined, JoinGroup, LeaveGroup, SyncGroup } from "./api/group.ts";
 import type { Membership } from "./api/offsets.ts";
@@ -9,8 +8,10 @@ import type { Cluster } from "./cluster.ts";
 import { ASSIGNOR, type Assignment, readAssignment, readSubscription, writeAssignment, writeSubscription } from "./group-protocol.ts";
 import { BrokerError, CODE, check, isRetriable, LinkError, toKeyfold } from "./protocol-errors.ts";
 
-/** A task and the partitions that whoever runs it reads. */
-export interface GroupTask extends AssignableTask {
+/** A task and the partitions that whoever runs it reads: what is given to one member as a whole. */
+export interface GroupTask {
+  /** `<subtopology>_<partition>` */
+  readonly id: string;
   readonly partitions: readonly TopicPartition[];
 }
 
@@ -33,6 +34,12 @@ export interface GroupEvents {
   onError?(error: KeyfoldError): void;
 }
 
+/** Divides tasks over members: member id → task ids. `assignTasks` of `pool/assignor.ts`. */
+export type Assign = (
+  tasks: readonly { readonly id: string }[],
+  members: readonly { readonly id: string; readonly capacity: number; readonly owned: readonly string[] }[],
+) => ReadonlyMap<string, readonly string[]>;
+
 export interface GroupOptions {
   readonly cluster: Cluster;
   /** application.id */
@@ -42,6 +49,8 @@ export interface GroupOptions {
   readonly topics: () => readonly string[];
   /** All tasks of the application; asked when we lead the group. */
   readonly tasks: () => readonly GroupTask[] | Promise<readonly GroupTask[]>;
+  /** Used when we lead the group. */
+  readonly assign: Assign;
   /** Worker threads. */
   readonly capacity: number;
   /** Tasks whose state is on our disk. */
@@ -104,6 +113,24 @@ export class KafkaGroup {
   rejoin(): void {
     this.#wantsRejoin = true;
     this.#nudge?.();
+  }
+
+  /**
+   * Asks the coordinator whether we are a member still, in the current generation. For a task whose commit was `fenced`: if so, nobody has
+   * taken it over (its transaction was open for too long), and it may be opened again; if not, onLost or onRevoked is on the way.
+   */
+  async isMember(): Promise<boolean> {
+    const member = this.membership;
+    if (member === undefined) return false;
+    const { cluster, group } = this.#options;
+    try {
+      const { errorCode } = await cluster.call(await this.#coordinator(), "heartbeat", Heartbeat, { group, ...member });
+      if (errorCode === CODE.none) return this.#generation === member.generation;
+    } catch (thrown) {
+      if (!isRetriable(thrown)) throw toKeyfold(thrown, `Group ${group}`);
+    }
+    this.#nudge?.();
+    return false;
   }
 
   /**
@@ -217,7 +244,7 @@ export class KafkaGroup {
   async #divide({ members }: Joined): Promise<(readonly [string, Uint8Array])[]> {
     const subscriptions = members.map(({ memberId, metadata }) => ({ id: memberId, ...readSubscription(metadata, memberId) }));
     const tasks = new Map((await this.#options.tasks()).map((task) => [task.id, task]));
-    const assigned = assignTasks([...tasks.values()], subscriptions);
+    const assigned = this.#options.assign([...tasks.values()], subscriptions);
     const placement = Object.fromEntries([...assigned].flatMap(([member, ids]) => ids.map((id) => [id, member])));
     const hosts = Object.fromEntries(subscriptions.map(({ id, host }) => [id, host]));
     return [...assigned].map(([member, ids]) => {

@@ -58,6 +58,16 @@ export interface KafkaExtras {
   openProducer(producer: string): Promise<void>;
   /** Where we stand in a group: commits of its offsets carry it, and are refused (`fenced`) once the group has moved on. Undefined: no member. */
   setMembership(group: string, membership: Membership | undefined): void;
+  metrics(): Readonly<KafkaMetrics>;
+}
+
+/** What a log has done since it was opened. Bytes are those of encoded batches. */
+interface KafkaMetrics {
+  recordsAppended: number;
+  bytesAppended: number;
+  fetches: number;
+  bytesFetched: number;
+  commits: number;
 }
 
 /** Connections that the transactional producers of one log share. */
@@ -94,6 +104,7 @@ class KafkaLog implements Log, KafkaExtras {
   readonly #fetcher: Fetcher;
   readonly #transactional = new Map<string, TransactionalProducer>();
   readonly #members = new Map<string, Membership>();
+  readonly #metrics: KafkaMetrics = { recordsAppended: 0, bytesAppended: 0, fetches: 0, bytesFetched: 0, commits: 0 };
   #producer: Producer | undefined;
   #opening: Promise<Producer> | undefined;
   #opened = 0;
@@ -135,20 +146,27 @@ class KafkaLog implements Log, KafkaExtras {
   }
 
   fetch(request: FetchRequest): Promise<Fetched> {
-    return this.#do(`Reading ${request.topic}-${request.partition}`, () => this.#fetcher.fetch(request));
+    return this.#do(`Reading ${request.topic}-${request.partition}`, async () => {
+      const fetched = await this.#fetcher.fetch(request);
+      this.#metrics.fetches++;
+      this.#metrics.bytesFetched += fetched.data.length;
+      return fetched;
+    });
   }
 
   append(batches: readonly OutBatch[]): Promise<number[]> {
-    return this.#do("Writing", async () => (await this.#idempotent()).send(batches));
+    return this.#do("Writing", async () => this.#counted(batches, await (await this.#idempotent()).send(batches)));
   }
 
   commit(request: CommitRequest): Promise<number[]> {
     const { group, producer, offsets, batches, atomic } = request;
     return this.#do(`Commit of ${producer}`, async () => {
-      const member = (): Membership => this.#members.get(group) ?? NO_MEMBER;
-      if (atomic) return this.#transaction(producer).commit(request, member());
+      // As of now: if the group moves on while we write, the offsets are refused, whatever we have become in the meantime.
+      const member = this.#members.get(group) ?? NO_MEMBER;
+      this.#metrics.commits++;
+      if (atomic) return this.#counted(batches, await this.#transaction(producer).commit(request, member));
       const bases = await this.append(batches);
-      await commitOffsets(this.cluster, group, member(), offsets, this.#deadline());
+      await commitOffsets(this.cluster, group, member, offsets, this.#deadline());
       return bases;
     });
   }
@@ -171,8 +189,20 @@ class KafkaLog implements Log, KafkaExtras {
     else this.#members.set(group, membership);
   }
 
+  metrics(): Readonly<KafkaMetrics> {
+    return { ...this.#metrics };
+  }
+
   async close(): Promise<void> {
     this.cluster.close();
+  }
+
+  #counted(batches: readonly OutBatch[], bases: number[]): number[] {
+    for (const { count, data } of batches) {
+      this.#metrics.recordsAppended += count;
+      this.#metrics.bytesAppended += data.length;
+    }
+    return bases;
   }
 
   #transaction(transactionalId: string): TransactionalProducer {

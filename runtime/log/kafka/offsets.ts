@@ -2,7 +2,7 @@ import { KeyfoldError } from "../../errors.ts";
 import type { OffsetRange, OffsetCommit as Position, TopicPartition } from "../log.ts";
 import { EARLIEST, LATEST, ListOffsets } from "./api/fetch.ts";
 import { DeleteGroups } from "./api/group.ts";
-import { type Membership, OffsetCommit, OffsetFetch } from "./api/offsets.ts";
+import { type FetchedOffset, type Membership, OffsetCommit, OffsetFetch } from "./api/offsets.ts";
 import { retrying } from "./back-off.ts";
 import type { Cluster } from "./cluster.ts";
 import { CODE, check } from "./protocol-errors.ts";
@@ -44,6 +44,9 @@ async function listOffsets(cluster: Cluster, partitions: readonly TopicPartition
   return partitions.map(({ topic, partition }) => found.get(`${topic}/${partition}`) ?? 0);
 }
 
+/** A transaction is open for milliseconds as a rule: longer pauses would meet the next one. */
+const UNSTABLE_WAIT_MS = 40;
+
 /** Offsets of a group; undefined where none was committed. Waits for open transactions that hold offsets of these partitions. */
 export async function committedOffsets(
   cluster: Cluster,
@@ -52,18 +55,16 @@ export async function committedOffsets(
   deadline: number,
 ): Promise<(Position | undefined)[]> {
   if (partitions.length === 0) return [];
-  const read = ({
-    errorCode,
-    offsets,
-  }: {
-    errorCode: number;
-    offsets: readonly { topic: string; partition: number; errorCode: number }[];
-  }): void => {
+  const found = new Map<string, FetchedOffset>();
+  const nameOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;
+  const missing = (): TopicPartition[] => partitions.filter((one) => !found.has(nameOf(one)));
+  const read = ({ errorCode, offsets }: { errorCode: number; offsets: readonly FetchedOffset[] }): void => {
     check(errorCode, `OffsetFetch of ${group}`);
+    for (const offset of offsets) if (offset.errorCode === CODE.none) found.set(nameOf(offset), offset);
     for (const offset of offsets) check(offset.errorCode, `OffsetFetch of ${group} for ${offset.topic}-${offset.partition}`);
   };
-  const { offsets } = await cluster.callCoordinator("group", group, "control", OffsetFetch, () => ({ group, partitions }), read, deadline);
-  const found = new Map(offsets.map((offset) => [`${offset.topic}/${offset.partition}`, offset]));
+  const request = () => ({ group, partitions: missing() });
+  await cluster.callCoordinator("group", group, "control", OffsetFetch, request, read, { deadline, longest: UNSTABLE_WAIT_MS });
   return partitions.map(({ topic, partition }) => {
     const offset = found.get(`${topic}/${partition}`);
     if (offset === undefined || offset.offset < 0) return undefined;
@@ -83,7 +84,7 @@ export async function commitOffsets(
   const read = (errors: readonly { topic: string; partition: number; errorCode: number }[]): void => {
     for (const { topic, partition, errorCode } of errors) check(errorCode, `OffsetCommit of ${group} for ${topic}-${partition}`);
   };
-  await cluster.callCoordinator("group", group, "control", OffsetCommit, () => ({ group, member, offsets }), read, deadline);
+  await cluster.callCoordinator("group", group, "control", OffsetCommit, () => ({ group, member, offsets }), read, { deadline });
 }
 
 export async function deleteGroup(cluster: Cluster, group: string, deadline: number): Promise<void> {
@@ -96,5 +97,5 @@ export async function deleteGroup(cluster: Cluster, group: string, deadline: num
     }
     if (code !== CODE.groupNotFound) check(code, `DeleteGroups of ${group}`);
   };
-  await cluster.callCoordinator("group", group, "control", DeleteGroups, () => ({ groups: [group] }), read, deadline);
+  await cluster.callCoordinator("group", group, "control", DeleteGroups, () => ({ groups: [group] }), read, { deadline });
 }

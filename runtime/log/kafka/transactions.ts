@@ -30,6 +30,8 @@ export interface TransactionsOptions {
 
 /** How long an abort is tried, ms. */
 const ABORT_MS = 2000;
+/** Longest pause before a request is repeated, ms: what it waits for most is the end of another transaction. */
+const RETRY_MS = 200;
 /** How long a commit waits to be visible, ms. */
 const VISIBLE_MS = 1000;
 
@@ -146,7 +148,7 @@ export class TransactionalProducer {
         TxnOffsetCommit,
         () => ({ ...base, group, member, offsets }),
         (errors) => checkEach(errors, "TxnOffsetCommit"),
-        this.#deadline(),
+        { deadline: this.#deadline(), longest: RETRY_MS },
       );
     };
     // Both must have ended, well or not, before the transaction may be.
@@ -210,7 +212,7 @@ export class TransactionalProducer {
 
   async #ask<Q, A>(api: Api<Q, A>, request: () => Q, read: (answer: A) => void, deadline = this.#deadline()): Promise<A> {
     const { cluster, transactionalId, lane } = this.#options;
-    return cluster.callCoordinator("transaction", transactionalId, lane, api, request, read, deadline);
+    return cluster.callCoordinator("transaction", transactionalId, lane, api, request, read, { deadline, longest: RETRY_MS });
   }
 
   #deadline(): number {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { KeyfoldError } from "../../../runtime/errors.ts";
 import { type GroupAssignment, type GroupOptions, KafkaGroup } from "../../../runtime/log/kafka/group.ts";
+import { assignTasks } from "../../../runtime/pool/assignor.ts";
 import { describeKafka, type KafkaBroker } from "../../fixtures/kafka-broker.ts";
 import { outBatch } from "../helpers.ts";
 import { eventually, type KafkaLog, newGroup, newTopic, openLog } from "./helpers.ts";
@@ -31,6 +32,7 @@ class Host {
       cluster: log.cluster,
       group: name,
       capacity: 1,
+      assign: assignTasks,
       sessionTimeoutMs: 3000,
       heartbeatIntervalMs: 100,
       topics: () => [topic],
