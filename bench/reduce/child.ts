@@ -54,7 +54,11 @@ if (job.kind === "load") {
     const partitions = Array.from({ length: 4 }, (_, partition) => ({ topic: TOPIC, partition }));
     const end = (await host.log.offsets(partitions)).reduce((sum, range) => sum + range.end, 0);
     const committed = async (): Promise<number> => (await host.log.committed(application, partitions)).reduce((sum, one) => sum + (one?.offset ?? 0), 0);
-    while ((await committed()) < end) await new Promise((resolve) => setTimeout(resolve, 20));
+    while ((await committed()) < end) {
+      const [unwell] = host.api.unhealthy();
+      if (unwell !== undefined) throw new Error(unwell);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
     const wall = (performance.now() - begun) / 1000;
     const used = cpuSeconds(cpu);
     clearInterval(sampler);

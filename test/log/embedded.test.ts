@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { KeyfoldError } from "../../runtime/errors.ts";
 import { openEmbeddedLog } from "../../runtime/log/embedded/log.ts";
+import { BatchBuilder } from "../../runtime/log/record-batch.ts";
 import { logContract } from "./contract.ts";
 import { outBatch, readAll, tempDir } from "./helpers.ts";
 
@@ -152,7 +153,21 @@ test("topic specs that Kafka would refuse are refused", async (t) => {
   await refused({ name: "a", partitions: 1, config: { "retention.ms": "soon" } });
   await refused({ name: "a", partitions: 1, config: { "cleanup.policy": "burn" } });
   await log.ensureTopic({ name: "a", partitions: 1, config: { "cleanup.policy": "compact,delete" } });
-  await log.ensureTopic({ name: "a", partitions: 1, config: { "cleanup.policy": "delete, compact", "retention.ms": "604800000" } });
+  await log.ensureTopic({ name: "a", partitions: 1, config: { "cleanup.policy": "delete, compact", "retention.ms": "-1" } });
+  await log.close();
+});
+
+test("events of long ago stay in a topic that nobody gave a retention", async (t) => {
+  const log = await openEmbeddedLog({ dir: await tempDir(t), flush: "os" });
+  await log.ensureTopic({ name: "t", partitions: 1 });
+  const builder = new BatchBuilder();
+  for (const time of [0, 1, 2]) {
+    builder.append("k", Buffer.from("v"), time);
+    await log.append([{ topic: "t", partition: 0, data: builder.finish(), count: 1 }]);
+    builder.reset();
+  }
+  await log.cleanNow();
+  assert.deepEqual(await log.offsets([{ topic: "t", partition: 0 }]), [{ start: 0, end: 3 }]);
   await log.close();
 });
 

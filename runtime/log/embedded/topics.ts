@@ -16,10 +16,14 @@ export interface StoredTopic {
   readonly config: TopicConfig;
 }
 
-/** The settings that this log acts on, with Kafka's defaults. Others are kept, and have no effect. */
+/**
+ * The settings that this log acts on, with Kafka's defaults but one. Others are kept, and have no effect.
+ * `retention.ms`: Kafka's broker would delete after seven days, by the records' own time, so that events of last year go
+ * within seconds of their append. Here nothing is deleted that nobody asked to have deleted.
+ */
 const DEFAULTS: TopicConfig = {
   "cleanup.policy": "delete",
-  "retention.ms": "604800000",
+  "retention.ms": "-1",
   "retention.bytes": "-1",
   "delete.retention.ms": "86400000",
   "min.compaction.lag.ms": "0",
