@@ -3,6 +3,8 @@ import { rm } from "node:fs/promises";
 import type { ErrorPolicy } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
 import type { CommitRequest, Log, TopicPartition } from "../log/log.ts";
+import { windowedKey } from "../define/windowed-key.ts";
+import { decodeKey, readKey } from "../state/windowed/read.ts";
 import { Checkpoint } from "../state/checkpoint.ts";
 import { StateDirectory } from "../state/directory.ts";
 import { StoreMetrics } from "../state/metrics.ts";
@@ -101,9 +103,20 @@ export class AssignedTask {
 
   listen(listener: ((key: string, value: unknown, timestamp: number) => void) | undefined): void {
     // Kept: stores may be opened later, or anew.
-    this.#listener = listener;
+    this.#listener = listener === undefined ? undefined : (at, value, timestamp) => this.#tellChange(listener, at, value, timestamp);
     const name = this.#loaded.queryStore;
-    if (name !== undefined) this.#stores.get(name)?.onChange(listener);
+    if (name !== undefined) this.#stores.get(name)?.onChange(this.#listener);
+  }
+
+  /** Windows as `key@start/end`; an operator's own entries and older versions of a row are nobody's business. */
+  #tellChange(listener: (key: string, value: unknown, timestamp: number) => void, at: string, value: unknown, timestamp: number): void {
+    const layout = this.#stores.get(this.#loaded.queryStore ?? "")?.spec.layout;
+    if (layout === undefined) return listener(at, value, timestamp);
+    const decoded = decodeKey(layout, at);
+    if (decoded === undefined) return;
+    const { key, start, end } = decoded;
+    const row = layout.kind === "versioned" && Array.isArray(value) ? (value[0] ?? undefined) : value;
+    listener(start === undefined || end === undefined ? key : windowedKey(key, start, end), row, timestamp);
   }
 
   /** Opens and restores the stores, then runs. Never rejects: a failure is told. */
@@ -299,7 +312,7 @@ export class AssignedTask {
   }
 
   #answerJson(partition: number, offset: number, key: string | null, store: TaskStore | undefined): string {
-    const entry = store === undefined || key === null ? undefined : store.get(key);
+    const entry = store === undefined || key === null ? undefined : readKey(store, key);
     const value = entry === undefined ? "null" : stateJson(entry.value);
     return `{"key":${JSON.stringify(key)},"value":${value},"timestamp":${entry?.timestamp ?? null},"partition":${partition},"offset":${offset},"version":"${this.#loaded.version}"}`;
   }

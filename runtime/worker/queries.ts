@@ -1,6 +1,9 @@
 import { KeyfoldError } from "../errors.ts";
 import type { GetQuery, ListQuery } from "../host/api.ts";
 import type { Stamped, TaskStore } from "../state/store.ts";
+import { windowedKey } from "../define/windowed-key.ts";
+import { compareUtf8 } from "../state/sorted-keys.ts";
+import { isWindowed, readAsOf, readEntries, readKey, readWindows } from "../state/windowed/read.ts";
 import { stateJson } from "../task/json.ts";
 import type { AssignedTask } from "./assigned-task.ts";
 import type { Query } from "./messages.ts";
@@ -72,8 +75,21 @@ export class Queries {
   }
 }
 
-function getJson(task: AssignedTask, store: TaskStore, key: string, _query: GetQuery): string | undefined {
-  const entry = store.get(key);
+function getJson(task: AssignedTask, store: TaskStore, key: string, query: GetQuery): string | undefined {
+  const { layout } = store.spec;
+  const { from, to, asOf } = query;
+  if (isWindowed(layout)) {
+    if (asOf !== undefined) throw new KeyfoldError("store-type", `store ${store.name} keeps windows: ask with from and to, not as-of`);
+    const windows = readWindows(store, key, from ?? 0, to ?? Number.MAX_SAFE_INTEGER);
+    if (windows.length === 0) return undefined;
+    const items = windows.map(({ start, end, value }) => `{"start":${start},"end":${end},"value":${stateJson(value)}}`);
+    return `{"key":${JSON.stringify(key)},"windows":[${items.join(",")}]}`;
+  }
+  if (from !== undefined || to !== undefined) throw new KeyfoldError("store-type", `store ${store.name} keeps no windows: from and to are for windowed functions`);
+  if (asOf !== undefined && layout?.kind !== "versioned") {
+    throw new KeyfoldError("store-type", `store ${store.name} keeps no history: give it one, as in store: rocksdb({ history: "1 hour" })`);
+  }
+  const entry = asOf === undefined ? readKey(store, key) : readAsOf(store, key, asOf);
   if (entry === undefined) return undefined;
   const { partition } = task.assignment;
   return `{"key":${JSON.stringify(key)},"value":${stateJson(entry.value)},"timestamp":${entry.timestamp},"partition":${partition},"offset":${task.position - 1},"lag":${task.lag}}`;
@@ -106,13 +122,25 @@ async function count(store: TaskStore, query: ListQuery): Promise<number> {
 function* entries(store: TaskStore, query: ListQuery): IterableIterator<[string, Stamped]> {
   const { prefix } = query;
   const from = later(query.cursor, later(query.from, prefix));
-  for (const item of store.range(from, query.to)) {
+  for (const item of rangeOf(store, from, query.to)) {
     if (prefix !== undefined && !item[0].startsWith(prefix)) {
       // Keys with the prefix lie together: the first one past them ends it.
       return;
     }
     yield item;
   }
+}
+
+/** Record keys in order; windows of a key as `key@start/end`. */
+function rangeOf(store: TaskStore, from: string | undefined, to: string | undefined): Iterable<[string, Stamped]> {
+  const { layout } = store.spec;
+  if (layout === undefined) return store.range(from, to);
+  const found: [string, Stamped][] = [];
+  for (const { key, start, end, value, timestamp } of readEntries(store)) {
+    const text = start === undefined || end === undefined ? key : windowedKey(key, start, end);
+    if ((from === undefined || compareUtf8(text, from) >= 0) && (to === undefined || compareUtf8(text, to) < 0)) found.push([text, { value, timestamp }]);
+  }
+  return found.sort(([a], [b]) => compareUtf8(a, b));
 }
 
 /** The later of two keys by UTF-8 bytes; undefined is the beginning. */

@@ -90,3 +90,54 @@ function last(records: readonly ReadRecord[]): Record<string, unknown> {
   const found = new Map(records.map(({ key, value }) => [key ?? "", value]));
   return Object.fromEntries([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
+
+const COUNTS = `
+import { defineFunction, hopping } from "keyfold";
+export default defineFunction({ source: "hits", window: hopping("1 minute", { advance: "30 seconds" }), reduce: (n = 0) => n + 1 });
+`;
+
+const PRICES = `
+import { defineFunction, rocksdb } from "keyfold";
+export default defineFunction<{ price: number | null }, { price: number }>({
+  source: "prices",
+  store: rocksdb({ history: "1 hour" }),
+  reduce: (_state, event) => (event.price === null ? null : { price: event.price }),
+});
+`;
+
+test("windows and history can be asked for", { timeout: 60_000 }, async () => {
+  const project = await createProject({ counts: COUNTS, prices: PRICES });
+  let run: RunningEngine | undefined;
+  try {
+    run = await startEngine(await project.config({ "commit.interval.ms": 100_000, "state.dir": `${project.dir}/state` }));
+    const json = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
+    const [, hit] = await run.api.append("hits", [10_000, 40_000, 70_000].map((timestamp) => ({ key: "a", value: json(1), timestamp })));
+    assert.ok(hit !== undefined);
+    const windows = await run.api.get("counts", "a", { atLeast: { ...hit, offset: 2 }, from: 30_000, to: 90_000 });
+    assert.deepEqual(JSON.parse(windows ?? ""), {
+      key: "a",
+      windows: [
+        { start: 0, end: 60_000, value: 2 },
+        { start: 30_000, end: 90_000, value: 2 },
+        { start: 60_000, end: 120_000, value: 1 },
+      ],
+    });
+    const listed = await run.api.list("counts", { limit: 10 });
+    assert.deepEqual(listed.items.map((item) => JSON.parse(item).key), ["a@0/60000", "a@30000/90000", "a@60000/120000"]);
+    const changes = [[1, 1_000], [2, 2_000], [null, 3_000], [4, 4_000]] as const;
+    const positions = await run.api.append("prices", changes.map(([price, timestamp]) => ({ key: "x", value: json({ price }), timestamp })));
+    const last = positions.at(-1);
+    assert.ok(last !== undefined);
+    const price = async (query: { asOf?: number; atLeast?: typeof last }): Promise<unknown> => JSON.parse((await run?.api.get("prices", "x", query)) ?? "null")?.value;
+    assert.deepEqual(await price({ atLeast: last }), { price: 4 });
+    const then = [await price({ asOf: 1_500 }), await price({ asOf: 2_000 }), await price({ asOf: 3_500 }), await price({ asOf: 4_500 })];
+    assert.deepEqual(then, [{ price: 1 }, { price: 2 }, undefined, { price: 4 }]);
+    const answer = JSON.parse(await run.api.invoke("prices", "x", json({ price: 5 }), "processed"));
+    assert.deepEqual(answer.value, { price: 5 });
+    await assert.rejects(run.api.get("counts", "a", { asOf: 5 }), /from and to/);
+    await assert.rejects(run.api.get("prices", "x", { from: 5 }), /no windows/);
+  } finally {
+    await run?.stop();
+    await project.remove();
+  }
+});

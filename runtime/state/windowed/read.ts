@@ -14,6 +14,11 @@ export interface ReadEntry {
   readonly timestamp: number;
 }
 
+/** Whether entries are windows of keys. */
+export function isWindowed(layout: TaskStore["spec"]["layout"]): boolean {
+  return layout?.kind === "time-windows" || layout?.kind === "sliding-windows" || layout?.kind === "sessions";
+}
+
 /** Every entry of a store that can be seen, whatever its layout. Unwindowed stores in key order. */
 export function* readEntries(store: TaskStore): IterableIterator<ReadEntry> {
   const { layout } = store.spec;
@@ -45,14 +50,15 @@ export function readWindows(store: TaskStore, key: string, from: number, to: num
   if (layout?.kind === "time-windows") {
     const { sizeMs, advanceMs, retentionMs } = layout;
     const windowStore = new TimeWindowStore(store, sizeMs, retentionMs);
-    const largest = windowStore.marks.get("largestStart");
-    const first = Math.max(0, from - sizeMs + 1, largest - retentionMs + 1);
-    for (let start = Math.ceil(first / advanceMs) * advanceMs; start <= Math.min(to, largest); start += advanceMs) add(start, start + sizeMs, windowStore.get(key, start));
+    const newest = windowStore.newest();
+    const first = Math.max(0, from - sizeMs + 1, newest - retentionMs + 1);
+    for (let start = Math.ceil(first / advanceMs) * advanceMs; start <= Math.min(to, newest); start += advanceMs) add(start, start + sizeMs, windowStore.get(key, start));
   } else if (layout?.kind === "sliding-windows") {
     const windowStore = new SlidingWindowStore(store, layout.diffMs, layout.retentionMs);
-    for (const [start, entry] of windowStore.fetch(key, from - layout.diffMs, to, false)) add(start, start + layout.diffMs, entry);
+    for (const [start, entry] of windowStore.fetch(key, from - layout.diffMs, to, false, windowStore.entries.newest())) add(start, start + layout.diffMs, entry);
   } else if (layout?.kind === "sessions") {
-    for (const { start, end, value } of new SessionStore(store, layout.retentionMs).find(key, from, to)) add(start, end, { value, timestamp: end });
+    const sessions = new SessionStore(store, layout.retentionMs);
+    for (const { start, end, value } of sessions.find(key, from, to, sessions.entries.newest())) add(start, end, { value, timestamp: end });
   }
   return found;
 }

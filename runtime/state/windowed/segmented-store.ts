@@ -51,11 +51,13 @@ export class SegmentedStore {
     this.store.delete(this.#at(key, time, rest), timestamp);
   }
 
-  /** Live entries of a key with from <= time <= to, by time, then `rest`; `reverse` from the last one. */
-  *fetch(key: string, from: number, to: number, reverse = false): IterableIterator<[at: string, entry: Stamped]> {
-    const largest = this.marks.get("largest");
-    const low = Math.max(0, from, largest - this.#retentionMs + 1);
-    const high = Math.min(to, largest);
+  /**
+   * Live entries of a key with from <= time <= to, by time, then `rest`; `reverse` from the last one. `newest`: no entry is
+   * newer; for readers other than the operator, which knows it.
+   */
+  *fetch(key: string, from: number, to: number, reverse = false, newest = this.marks.get("largest")): IterableIterator<[at: string, entry: Stamped]> {
+    const low = Math.max(0, from, this.marks.get("largest") - this.#retentionMs + 1);
+    const high = Math.min(to, newest);
     if (low > high) return;
     const first = segmentOf(low, this.#segmentMs);
     const last = segmentOf(high, this.#segmentMs);
@@ -67,6 +69,12 @@ export class SegmentedStore {
         if (row[0].length === length) yield row;
       }
     }
+  }
+
+  /** End of the last segment, found in the store: marks are put there only once a commit. */
+  newest(): number {
+    for (const [at] of this.store.range("0", undefined, { reverse: true })) return timeAt(at, 0) + this.#segmentMs - 1;
+    return -1;
   }
 
   /** Every live entry, by segment, key and time. */

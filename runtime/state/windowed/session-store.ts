@@ -20,10 +20,10 @@ export class SessionStore {
     this.entries = new SegmentedStore(store, this.marks, retentionMs, TIME_LENGTH);
   }
 
-  /** Sessions of the key with end >= earliestEnd and start <= latestStart, in time order. */
-  find(key: string, earliestEnd: number, latestStart: number): Session[] {
+  /** Sessions of the key with end >= earliestEnd and start <= latestStart, in time order. `newest`: see SegmentedStore.fetch. */
+  find(key: string, earliestEnd: number, latestStart: number, newest?: number): Session[] {
     const found: Session[] = [];
-    for (const [at, entry] of this.entries.fetch(key, earliestEnd, Number.MAX_SAFE_INTEGER)) {
+    for (const [at, entry] of this.entries.fetch(key, earliestEnd, Number.MAX_SAFE_INTEGER, false, newest)) {
       const { start, end } = this.row(at);
       // Sessions of a key do not overlap: the order of ends is that of starts.
       if (start > latestStart) break;

@@ -15,9 +15,9 @@ export class SlidingWindowStore {
     this.entries = new SegmentedStore(store, this.marks, retentionMs, 0);
   }
 
-  /** Windows of the key with from <= start <= to, by start. */
-  *fetch(key: string, from: number, to: number, reverse: boolean): IterableIterator<[start: number, entry: Stamped]> {
-    for (const [at, entry] of this.entries.fetch(key, from, to, reverse)) yield [this.entries.timeOf(at), entry];
+  /** Windows of the key with from <= start <= to, by start. `newest`: see SegmentedStore.fetch. */
+  *fetch(key: string, from: number, to: number, reverse: boolean, newest?: number): IterableIterator<[start: number, entry: Stamped]> {
+    for (const [at, entry] of this.entries.fetch(key, from, to, reverse, newest)) yield [this.entries.timeOf(at), entry];
   }
 
   /** Expired or not. */

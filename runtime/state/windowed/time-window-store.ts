@@ -62,6 +62,12 @@ export class TimeWindowStore {
     }
   }
 
+  /** Start of the last window, found in the store: marks are put there only once a commit. */
+  newest(): number {
+    for (const [at] of this.store.range("0", undefined, { reverse: true })) return timeAt(at, 0);
+    return -1;
+  }
+
   /** At each round of a commit's flushing. */
   beforeFlush(): void {
     this.marks.save();

@@ -38,10 +38,11 @@ export class VersionedStore {
   /** The row that was the latest at a time, as far as the history goes back. */
   asOf(key: string, time: number): Stamped | undefined {
     const latest = this.store.get(LATEST + key);
-    if (latest !== undefined && latest.timestamp <= time) return live(latest);
+    if (latest === undefined) return undefined;
+    if (latest.timestamp <= time) return live(latest);
     const largest = this.#marks.get("largest");
     if (time < largest - this.#historyMs) return undefined;
-    const found = this.#covering(key, time);
+    const found = this.#covering(key, time, latest.timestamp);
     return found === undefined ? undefined : live({ value: [found.row[0]], timestamp: found.from });
   }
 
@@ -55,7 +56,7 @@ export class VersionedStore {
       this.store.put(LATEST + key, [value], timestamp);
       return "latest";
     }
-    const around = this.#covering(key, timestamp);
+    const around = this.#covering(key, timestamp, latest.timestamp);
     if (around === undefined) this.#putOlder(key, timestamp, value, this.#nextAfter(key, timestamp, latest.timestamp));
     else if (around.from === timestamp) this.store.put(around.at, [value, around.row[1]], timestamp);
     else {
@@ -83,9 +84,9 @@ export class VersionedStore {
     this.#dropped = bound;
   }
 
-  /** The history row with from <= time < until. */
-  #covering(key: string, time: number): { at: string; from: number; row: Row } | undefined {
-    for (const prefix of this.#segments(key, time)) {
+  /** The history row with from <= time < until. `latest`: time of the latest row, before which all others ended. */
+  #covering(key: string, time: number, latest: number): { at: string; from: number; row: Row } | undefined {
+    for (const prefix of this.#segments(key, time, latest)) {
       for (const [at, entry] of this.store.range(prefix, prefix + timeKey(time) + AFTER_TIMES, { reverse: true })) {
         if (at.length !== prefix.length + TIME_LENGTH) continue;
         const row = entry.value as Row;
@@ -98,7 +99,7 @@ export class VersionedStore {
 
   /** Start of the first row after a time before which the history has a gap. */
   #nextAfter(key: string, time: number, latest: number): number {
-    for (const prefix of this.#segments(key, time)) {
+    for (const prefix of this.#segments(key, time, latest)) {
       for (const [at] of this.store.range(prefix + timeKey(time + 1), prefix + AFTER_TIMES)) {
         if (at.length === prefix.length + TIME_LENGTH) return timeAt(at, prefix.length);
       }
@@ -107,9 +108,8 @@ export class VersionedStore {
   }
 
   /** Prefixes of a key in the segments whose rows ended after a time, oldest first. */
-  *#segments(key: string, time: number): Iterable<string> {
-    const last = this.#marks.get("largest");
-    for (let segment = segmentOf(time, this.#segmentMs); segment <= last; segment += this.#segmentMs) yield `${HISTORY}${timeKey(segment)}${key}\0`;
+  *#segments(key: string, time: number, latest: number): Iterable<string> {
+    for (let segment = segmentOf(time, this.#segmentMs); segment <= latest; segment += this.#segmentMs) yield `${HISTORY}${timeKey(segment)}${key}\0`;
   }
 
   #putOlder(key: string, from: number, value: unknown, until: number): void {
