@@ -21,7 +21,12 @@ interface Member {
   deaths: number;
   /** Its thread has died or is being ended, and another takes its place. */
   replacing: boolean;
+  /** It was told to end and does not: V8 cannot interrupt some loops that only call built-in functions. */
+  unstoppable: boolean;
 }
+
+/** How long ending a thread may take before the host calls itself unwell. */
+const END_MS = 10_000;
 
 export interface FleetOptions {
   readonly config: ResolvedConfig;
@@ -50,7 +55,7 @@ export class Fleet {
   constructor(options: FleetOptions) {
     this.#o = options;
     const { engine, limits } = options.config;
-    for (let id = 0; id < engine["num.stream.threads"]; id++) this.#members.push({ slot: this.#spawn(id), tasks: [], deaths: 0, replacing: false });
+    for (let id = 0; id < engine["num.stream.threads"]; id++) this.#members.push({ slot: this.#spawn(id), tasks: [], deaths: 0, replacing: false, unstoppable: false });
     this.#watchdog = setInterval(() => this.#watch(), Math.max(50, Math.min(500, limits["reducer.timeout.ms"] / 4)));
     this.#watchdog.unref();
   }
@@ -115,6 +120,11 @@ export class Fleet {
   async statuses(): Promise<WorkerStatus[]> {
     const answers = await Promise.allSettled(this.#members.map(({ slot }) => slot.ask<WorkerStatus>({ kind: "status" })));
     return answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : []));
+  }
+
+  /** What only a restart of the process would mend. */
+  unhealthy(): string[] {
+    return this.#members.flatMap(({ unstoppable }, id) => (unstoppable ? [`worker ${id} runs a reducer that cannot be interrupted, and its tasks stand still: restart the host`] : []));
   }
 
   get taskCount(): number {
@@ -197,7 +207,16 @@ export class Fleet {
       member.replacing = true;
       const last = member.slot.glimpse();
       const error = new KeyfoldError("reducer-timeout", `a reducer ran longer than ${limit} ms without coming back (limits: reducer.timeout.ms)`, { details: { limit } });
-      void member.slot.kill().then(() => this.#replace(id, error, last, true));
+      const slow = setTimeout(() => {
+        member.unstoppable = true;
+        this.#o.notice("error", "a worker that hung in user code cannot be ended", { worker: id, error: error.message });
+      }, END_MS);
+      slow.unref();
+      void member.slot.kill().then(() => {
+        clearTimeout(slow);
+        member.unstoppable = false;
+        return this.#replace(id, error, last, true);
+      });
     });
   }
 

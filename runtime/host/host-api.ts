@@ -171,7 +171,7 @@ export function createHostApi(parts: HostApiParts): HostApi {
       return { records: Array.from({ length: batch.length }, (_, i) => tailRecord(topic, partition, batch, i)), next: fetched.next, end: fetched.end };
     },
 
-    unhealthy: () => [...functions.values()].flatMap((fn) => (fn.error === undefined ? [] : [`function ${fn.name}: ${fn.error.message}`])),
+    unhealthy: () => [...fleet.unhealthy(), ...[...functions.values()].flatMap((fn) => (fn.error === undefined ? [] : [`function ${fn.name}: ${fn.error.message}`]))],
 
     notReady: () => [...functions.values()].flatMap((fn) => (fn.state === "RUNNING" || fn.error !== undefined ? [] : fn.waiting())),
 

@@ -57,7 +57,14 @@ export class InFlight {
     }
   }
 
-  async drain(): Promise<void> {
-    while (this.#calls.size > 0) await Promise.race(this.#calls.keys());
+  /** Waits for all, those that take longer than `limitMs` excepted: they fail. */
+  async drain(limitMs = Number.POSITIVE_INFINITY): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    if (this.#calls.size > 0 && limitMs < Number.POSITIVE_INFINITY) timer = setInterval(() => this.expire(limitMs), Math.max(10, limitMs / 4));
+    try {
+      while (this.#calls.size > 0) await Promise.race(this.#calls.keys());
+    } finally {
+      clearInterval(timer);
+    }
   }
 }

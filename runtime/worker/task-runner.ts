@@ -129,7 +129,7 @@ export class TaskRunner {
     return this.#exclusive(async () => {
       const { task } = this;
       if (task.state === "RUNNING" || task.state === "PAUSED") {
-        await task.inFlight.drain();
+        await task.inFlight.drain(this.#o.reducerTimeoutMs);
         await this.#sending;
         if (task.interrupt === undefined) await this.#commit();
         if (task.interrupt !== undefined) await this.#interrupted();
@@ -228,7 +228,7 @@ export class TaskRunner {
 
   async #interrupted(): Promise<void> {
     const { task } = this;
-    await task.inFlight.drain();
+    await task.inFlight.drain(this.#o.reducerTimeoutMs);
     await this.#sending;
     // What ended meanwhile may have had its say in it.
     const interrupt = task.interrupt;
@@ -274,7 +274,7 @@ export class TaskRunner {
       this.#o.failed(error);
       return;
     }
-    await task.inFlight.drain();
+    await task.inFlight.drain(this.#o.reducerTimeoutMs);
     // A task that could not be opened again has nothing to go back to yet.
     if (task.state === "RUNNING" || this.#adrift === undefined) this.#rollback();
     this.#backoff = Math.min(30_000, this.#backoff === 0 ? 100 : this.#backoff * 2);

@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import type { KeyfoldError } from "../../runtime/errors.ts";
+import { createProject, type Project, type RunningEngine, readTopic, startEngine } from "../fixtures/engine.ts";
+import { until } from "../fixtures/until.ts";
+
+const counting = (source: string, rest: string, reduce: string): string => `
+import { defineFunction } from "keyfold";
+export default defineFunction<{ n: number; how?: string }, number>({
+  source: "${source}",
+  ${rest}
+  ${reduce}
+});
+`;
+const SPIN = `reduce(n = 0, event) { if (event.how === "spin") for (;;); return n + event.n; }`;
+
+const FUNCTIONS = {
+  quiet: counting("quiet", "", "reduce: (n = 0, event) => n + event.n,"),
+  spins: counting("spins", `sink: "spins-sums",`, SPIN),
+  stubborn: counting("stubborn", `onError: "fail",`, SPIN),
+  hungry: counting(
+    "hungry",
+    "",
+    `reduce(n = 0, event) {
+      if (event.how === "eat") { const all: unknown[] = []; for (let i = 0; ; i++) all.push({ i, event, text: "x" + i }); }
+      return n + event.n;
+    },`,
+  ),
+  waits: counting(
+    "waits",
+    `"max.in.flight.keys": 4,`,
+    `async reduce(n = 0, event) {
+      if (event.how === "never") await new Promise(() => {});
+      if (event.how === "late") await new Promise((resolve) => setTimeout(resolve, 20));
+      return n * 10 + event.n;
+    },`,
+  ),
+};
+
+describe("code that does not come back", () => {
+  let project: Project;
+  let run: RunningEngine;
+  before(async () => {
+    project = await createProject(FUNCTIONS);
+    run = await startEngine(await project.config({
+      "state.dir": `${project.dir}/state`,
+      "processing.guarantee": "exactly_once_v2",
+      // One thread: who hangs shares it with all the others.
+      "num.stream.threads": 1,
+      defaultPartitions: 1,
+      limits: { "reducer.timeout.ms": 400, "worker.heap.max.bytes": 64 << 20 },
+    }));
+  });
+  after(async () => {
+    await run?.stop();
+    await project?.remove();
+  });
+
+  const event = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
+  const invoke = async (fn: string, key: string, value: unknown): Promise<unknown> => (JSON.parse(await run.api.invoke(fn, key, event(value), "committed")) as { value: unknown }).value;
+  const letters = (fn: string) => until(`a dead letter of ${fn}`, async () => ((await run.log.describe(`app-${fn}-dead-letters`)) === undefined ? undefined : (await readTopic(run.log, `app-${fn}-dead-letters`)).at(0)));
+
+  test("a reducer that spins: its event goes aside, who waits for it is told, everybody else goes on with their state", async () => {
+    assert.equal(await invoke("spins", "k", { n: 1 }), 1);
+    assert.equal(await invoke("quiet", "k", { n: 1 }), 1);
+    const hung = assert.rejects(invoke("spins", "k", { n: 2, how: "spin" }), { code: "reducer-timeout", message: /longer than 400 ms.*dead-letter/ });
+    // These come while the thread spins, and wait for the next one.
+    const others = Promise.all([invoke("spins", "k", { n: 4 }), invoke("spins", "other", { n: 8 }), invoke("quiet", "k", { n: 16 })]);
+    await hung;
+    assert.deepEqual(await others, [5, 8, 17]);
+    const letter = await letters("spins");
+    assert.deepEqual(letter.value, { n: 2, how: "spin" });
+    assert.equal(letter.headers["keyfold.errors.code"], "reducer-timeout");
+    assert.equal(letter.headers["keyfold.errors.state-before"], "1");
+    assert.deepEqual(run.api.unhealthy(), []);
+  });
+
+  test("several that spin in one batch, in turn", async () => {
+    const values = [{ n: 1 }, { n: 2, how: "spin" }, { n: 4 }, { n: 8, how: "spin" }, { n: 16 }];
+    const positions = await run.api.append("spins", values.map((value) => ({ key: "many", value: event(value) })));
+    const text = await until("all are dealt with", () => run.api.get("spins", "many", { atLeast: positions[4] as { partition: number; offset: number } }).catch(() => undefined));
+    assert.equal((JSON.parse(text) as { value: unknown }).value, 21);
+  });
+
+  test("a heap that is full: the thread dies, the record is found and goes aside", async () => {
+    assert.equal(await invoke("hungry", "k", { n: 1 }), 1);
+    // On a slow machine its time is up first.
+    await assert.rejects(invoke("hungry", "k", { n: 2, how: "eat" }), (thrown: KeyfoldError) => thrown.code === "task-failed" || thrown.code === "reducer-timeout");
+    assert.deepEqual((await letters("hungry")).value, { n: 2, how: "eat" });
+    assert.equal(await invoke("hungry", "k", { n: 4 }), 5);
+    assert.equal(await invoke("quiet", "after-heap", { n: 1 }), 1);
+    assert.deepEqual(run.api.unhealthy(), []);
+  });
+
+  test("an async reducer keeps the order of a key while others pass it", async () => {
+    const values = [1, 2, 3, 4, 5].map((n) => ({ n, ...(n % 2 === 1 ? { how: "late" } : {}) }));
+    const [last] = (await run.api.append("waits", values.flatMap((value) => ["a", "b", "c", "d", "e", "f"].map((key) => ({ key, value: event(value) }))))).slice(-1);
+    assert.ok(last);
+    for (const key of "abcdef") {
+      const text = await run.api.get("waits", key, { atLeast: last });
+      assert.equal((JSON.parse(text ?? "null") as { value: unknown } | null)?.value, 12345, `key ${key}`);
+    }
+  });
+
+  test("a promise that never settles is given up; the events of its key go on without it", async () => {
+    const hung = assert.rejects(invoke("waits", "stuck", { n: 1, how: "never" }), { code: "reducer-timeout" });
+    const next = invoke("waits", "stuck", { n: 2 });
+    const other = invoke("waits", "free", { n: 3 });
+    await hung;
+    assert.equal(await other, 3);
+    assert.equal(await next, 2);
+    assert.equal((await letters("waits")).headers["keyfold.errors.code"], "reducer-timeout");
+  });
+
+  test("with onError fail a reducer that spins stops its function, and only that", async () => {
+    assert.equal(await invoke("stubborn", "k", { n: 1 }), 1);
+    await assert.rejects(invoke("stubborn", "k", { n: 2, how: "spin" }), { code: "task-failed" });
+    assert.match(run.api.unhealthy().join(), /function stubborn: .*longer than 400 ms.* at stubborn\[0\] offset 1/);
+    assert.equal(await invoke("quiet", "after-all", { n: 1 }), 1);
+    assert.equal(await invoke("spins", "after-all", { n: 1 }), 1);
+    await run.engine.running();
+    const states = Object.fromEntries((await run.api.functions()).map(({ name, state }) => [name, state]));
+    assert.deepEqual(states, { quiet: "RUNNING", spins: "RUNNING", stubborn: "ERROR", hungry: "RUNNING", waits: "RUNNING" });
+  });
+});
