@@ -27,8 +27,8 @@ export function parseWindowedKey(text: string): Window | undefined {
   return { key: text.slice(0, at), start: Number(start), end: Number(end) };
 }
 
-/** Key and bounds of a windowed key. */
-export function windowOf(key: WindowedKey): Window {
+/** Key and bounds of a windowed key, such as `page@0/3600000`. */
+export function windowOf(key: string): Window {
   const window = parseWindowedKey(key);
   if (window === undefined) throw new TypeError(`not a windowed key: ${JSON.stringify(key)}`);
   return window;

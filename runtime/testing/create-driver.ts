@@ -71,6 +71,7 @@ export async function createTestDriver(definition: unknown, options: TestDriverO
           atomic: guarantee === "exactly_once_v2",
           freeze,
           deadLetterTopic,
+          invokeStore: compiled.invoke?.store,
           now: () => clock.now,
           start: startTime,
           logger,

@@ -23,6 +23,8 @@ export interface DriverTaskOptions {
   readonly atomic: boolean;
   readonly freeze: boolean;
   readonly deadLetterTopic: string;
+  /** Its entry goes with dead letters. */
+  readonly invokeStore: string | undefined;
   readonly now: () => number;
   readonly start: number;
   readonly logger: TaskLogger;
@@ -84,6 +86,7 @@ export class DriverTask {
       wallClock: now,
       scheduleStart: options.start,
       logger: options.logger,
+      ...(options.invokeStore !== undefined && stores.has(options.invokeStore) ? { invokeStore: options.invokeStore } : {}),
     });
     const committed = task.inputs.map((input) => (input.source.global ? undefined : log.committed(application, input.topic, 0)));
     task.start(

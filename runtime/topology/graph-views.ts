@@ -1,6 +1,6 @@
 import type { TableView } from "../define/context.ts";
 import type { GraphNode } from "../define/graph.ts";
-import { parseWindowedKey, type WindowedKey, windowedKey, windowOf } from "../define/windowed-key.ts";
+import { parseWindowedKey, windowedKey, windowOf } from "../define/windowed-key.ts";
 import { plainRows, type Rows, versionedRows } from "../operators/rows.ts";
 import { suppressView } from "../operators/suppress.ts";
 import { tableJoinView } from "../operators/table-join.ts";
@@ -99,7 +99,7 @@ const PLAIN_KEYS: KeyForm = { encode: (key) => key, decode: (text) => text };
 /** Key first, then start: `k1` before `k10`, and windows of a key in time order. */
 const WINDOWED_KEYS: KeyForm = {
   encode(text) {
-    const { key, start, end } = windowOf(text as WindowedKey);
+    const { key, start, end } = windowOf(text);
     return `${key}\0${timeKey(start)}${timeKey(end)}`;
   },
   decode(text) {
