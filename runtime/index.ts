@@ -2,7 +2,15 @@
 export { bytes, json, msgpack } from "./define/codecs.ts";
 export type { EmitOptions, ReducerContext, TableView } from "./define/context.ts";
 export type { Duration } from "./define/duration.ts";
-export { defineFunction, type FunctionDefinition, type FunctionOptions, type ProcessOptions, type Reducer, type TimeToLive, type TopologyOptions } from "./define/function.ts";
+export {
+  defineFunction,
+  type FunctionDefinition,
+  type FunctionOptions,
+  type ProcessOptions,
+  type Reducer,
+  type TimeToLive,
+  type TopologyOptions,
+} from "./define/function.ts";
 export type { ProcessContext, ProcessStore, StreamProcessor, StreamRecord } from "./define/process.ts";
 export type { StateEntry, StateView } from "./define/routes.ts";
 export { globalTable, stream, table } from "./define/sources.ts";

@@ -44,7 +44,8 @@ function createMsgpack(): Codec {
     decode: (data) => packr.unpack(data),
     encode(value) {
       const kind = scan(value, 0);
-      if (kind === "unstorable") throw new TypeError("msgpack: the value holds a function, a symbol or a class instance, which have no MessagePack form");
+      if (kind === "unstorable")
+        throw new TypeError("msgpack: the value holds a function, a symbol or a class instance, which have no MessagePack form");
       // The packr reuses its buffer, and callers may hold on to what they get.
       return Buffer.from(packr.pack(kind === "maps" ? boxMaps(value) : value));
     },

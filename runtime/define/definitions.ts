@@ -9,13 +9,32 @@ import { addNode, type GraphNode, type HasNode, NODE, type TtlSpec } from "./gra
 
 /** A definition from options, or from a bare reducer; checked as far as can be without running it. */
 export function reducerDefinition(options: ReducerOptions): ReducerDefinition {
-  const { source, sink, codec, timestamp, store, schemaVersion, migrate, initial, reduce, window, emit, lateTo, merge, ttl, tables, ...settings } = options;
+  const {
+    source,
+    sink,
+    codec,
+    timestamp,
+    store,
+    schemaVersion,
+    migrate,
+    initial,
+    reduce,
+    window,
+    emit,
+    lateTo,
+    merge,
+    ttl,
+    tables,
+    ...settings
+  } = options;
   if (typeof reduce !== "function") throw invalid(`reduce must be a function (state, event, ctx) => state, not ${typeof reduce}`);
-  if (window === undefined && (emit !== undefined || lateTo !== undefined)) throw invalid("emit and lateTo are for reducers with a `window`");
+  if (window === undefined && (emit !== undefined || lateTo !== undefined))
+    throw invalid("emit and lateTo are for reducers with a `window`");
   if (window?.kind === "session" && merge === undefined) {
     throw invalid("a reducer over sessions needs `merge(earlier, later, key)`: a record between two sessions makes them one");
   }
-  if (window !== undefined && (ttl !== undefined || store?.history !== undefined)) throw invalid("`ttl` and `history` are for reducers without a `window`: windows expire by their retention");
+  if (window !== undefined && (ttl !== undefined || store?.history !== undefined))
+    throw invalid("`ttl` and `history` are for reducers without a `window`: windows expire by their retention");
   const { topics, stream } = sourceOf(source);
   const codecs = codecsOf(codec);
   return {
@@ -52,7 +71,8 @@ export function processDefinition(options: ProcessOptions<never, never>): GraphD
     input = input === undefined ? node : addNode({ op: "merge" }, [input, node]);
   }
   if (input === undefined) throw invalid("a function with `process` needs a `source`");
-  const looked = tables === undefined || tables.length === 0 ? input : addNode({ op: "with-tables" }, [input, ...tables.map((table) => table[NODE])]);
+  const looked =
+    tables === undefined || tables.length === 0 ? input : addNode({ op: "with-tables" }, [input, ...tables.map((table) => table[NODE])]);
   // `options` itself is the receiver, so that init and process may share what else it holds.
   const processor = () => ({ process: process.bind(options), ...(init === undefined ? {} : { init: init.bind(options) }) });
   const processed = addNode({ op: "process", processor, stores: stores ?? {}, codec: codecs.sink }, [looked]);
@@ -77,7 +97,10 @@ function sourceOf(source: unknown): { readonly topics: readonly string[] | undef
   throw invalid("source must be a topic, a list of topics, or a stream");
 }
 
-function codecsOf(codec: Codec | { readonly source?: Codec; readonly sink?: Codec } | undefined): { readonly source: Codec; readonly sink: Codec } {
+function codecsOf(codec: Codec | { readonly source?: Codec; readonly sink?: Codec } | undefined): {
+  readonly source: Codec;
+  readonly sink: Codec;
+} {
   if (codec === undefined) return { source: json, sink: json };
   return isCodec(codec) ? { source: codec, sink: codec } : { source: codec.source ?? json, sink: codec.sink ?? json };
 }
@@ -88,10 +111,12 @@ function settingsOf(settings: FunctionTuning, topics: readonly string[] | undefi
 
 function checkedVersion(schemaVersion: number | undefined, migrate: Readonly<Record<number, unknown>> | undefined): number {
   const version = schemaVersion ?? 1;
-  if (!Number.isSafeInteger(version) || version < 1) throw invalid(`schemaVersion must be a whole number from 1, not ${JSON.stringify(schemaVersion)}`);
+  if (!Number.isSafeInteger(version) || version < 1)
+    throw invalid(`schemaVersion must be a whole number from 1, not ${JSON.stringify(schemaVersion)}`);
   const steps = Object.keys(migrate ?? {}).map(Number);
   for (let from = Math.min(...steps); from < version; from++) {
-    if (typeof migrate?.[from] !== "function") throw invalid(`migrate[${from}] is missing, so states of version ${from} cannot become version ${version}`);
+    if (typeof migrate?.[from] !== "function")
+      throw invalid(`migrate[${from}] is missing, so states of version ${from} cannot become version ${version}`);
   }
   return version;
 }
@@ -101,7 +126,12 @@ function ttlSpec(ttl: TimeToLive<never, never>): TtlSpec {
   if ((afterWrite === undefined) === (afterRead === undefined)) throw invalid("ttl: give either afterWrite or afterRead");
   const ms = durationMs(afterWrite ?? afterRead ?? 0, "ttl");
   if (ms === 0) throw invalid("ttl must be longer than 0");
-  return { ms, renewedBy: afterWrite === undefined ? "read" : "write", by: ttl.by ?? "event-time", expired: ttl.expired as TtlSpec["expired"] };
+  return {
+    ms,
+    renewedBy: afterWrite === undefined ? "read" : "write",
+    by: ttl.by ?? "event-time",
+    expired: ttl.expired as TtlSpec["expired"],
+  };
 }
 
 function isCodec(value: object): value is Codec {

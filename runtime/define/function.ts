@@ -1,9 +1,9 @@
 import type { ErrorPolicy, FunctionSettings } from "../config/resolved.ts";
 import type { Codec } from "../topology/topology.ts";
 import type { ReducerContext } from "./context.ts";
+import type { FunctionDefinition } from "./definition.ts";
 import { processDefinition, reducerDefinition, topologyDefinition } from "./definitions.ts";
 import type { Duration } from "./duration.ts";
-import type { FunctionDefinition } from "./definition.ts";
 import type { HasNode } from "./graph.ts";
 import type { ProcessContext, StreamRecord } from "./process.ts";
 import type { SourceOptions } from "./sources.ts";
@@ -12,9 +12,7 @@ import type { Stream } from "./stream.ts";
 import type { GlobalTable, Table } from "./table.ts";
 import type { WindowSpec } from "./windows.ts";
 
-export type { EmitOptions, ReducerContext, TableView } from "./context.ts";
-export { DEFINITION, type FunctionDefinition, type GraphDefinition, type ReducerDefinition } from "./definition.ts";
-export { reducerDefinition } from "./definitions.ts";
+export type { FunctionDefinition } from "./definition.ts";
 
 /**
  * A per-key reducer. What it returns: a value becomes the key's state; `null` deletes the key everywhere; `undefined`
@@ -40,7 +38,10 @@ export interface FunctionOptions<Event, State> extends FunctionTuning {
   /** Codec of source and sink (and `ctx.emit`). Default `json` for both. */
   readonly codec?: Codec | { readonly source?: Codec; readonly sink?: Codec };
   /** Event time of an event, epoch ms. Default: the record's own timestamp. */
-  readonly timestamp?: (event: Event, record: { readonly key: string | null; readonly timestamp: number; readonly topic: string }) => number;
+  readonly timestamp?: (
+    event: Event,
+    record: { readonly key: string | null; readonly timestamp: number; readonly topic: string },
+  ) => number;
   readonly store?: StoreOptions;
   /** Version of the state's shape. Default 1. */
   readonly schemaVersion?: number;

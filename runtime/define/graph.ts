@@ -42,7 +42,13 @@ export interface TtlSpec {
 
 export type SuppressUntil =
   | { readonly kind: "window-closes"; readonly maxRecords?: number; readonly maxBytes?: number; readonly whenFull: "fail" }
-  | { readonly kind: "time-limit"; readonly waitMs: number; readonly maxRecords?: number; readonly maxBytes?: number; readonly whenFull: "emit" | "fail" };
+  | {
+      readonly kind: "time-limit";
+      readonly waitMs: number;
+      readonly maxRecords?: number;
+      readonly maxBytes?: number;
+      readonly whenFull: "emit" | "fail";
+    };
 
 interface SourceFields {
   readonly topic: string;
@@ -112,7 +118,13 @@ export type Step =
   | { readonly op: "stream-table-join"; readonly how: "inner" | "left"; readonly fn: JoinFn; readonly graceMs: number | undefined }
   | { readonly op: "stream-global-join"; readonly how: "inner" | "left"; readonly fn: JoinFn; readonly keyFn: ValueFn }
   | { readonly op: "table-join"; readonly how: JoinHow; readonly fn: JoinFn; readonly store: StoreOptions | undefined }
-  | { readonly op: "foreign-key-join"; readonly how: "inner" | "left"; readonly fn: JoinFn; readonly foreignKey: ValueFn; readonly store: StoreOptions | undefined };
+  | {
+      readonly op: "foreign-key-join";
+      readonly how: "inner" | "left";
+      readonly fn: JoinFn;
+      readonly foreignKey: ValueFn;
+      readonly store: StoreOptions | undefined;
+    };
 
 export type Op = Step["op"];
 

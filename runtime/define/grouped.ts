@@ -31,7 +31,9 @@ export class GroupedStream<V, K extends string = string> {
   windowedBy(window: SessionWindows, options?: WindowingOptions): SessionStream<V>;
   windowedBy(window: WindowSpec, options?: WindowingOptions): WindowedStream<V>;
   windowedBy(window: WindowSpec, options: WindowingOptions = {}): WindowedStream<V> {
-    return window.kind === "session" ? new SessionStream(this.#input, this.#by, window, options) : new WindowedStream(this.#input, this.#by, window, options);
+    return window.kind === "session"
+      ? new SessionStream(this.#input, this.#by, window, options)
+      : new WindowedStream(this.#input, this.#by, window, options);
   }
 
   count(store?: StoreChoice): Table<number, K> {
@@ -48,7 +50,16 @@ export class GroupedStream<V, K extends string = string> {
   }
 
   #aggregate<S>(fns: AggregateFns, store: StoreChoice | undefined): Table<S, K> {
-    const step = { op: "aggregate", by: this.#by, window: undefined, emit: "on-update", lateTo: undefined, ttl: undefined, fns, store: named(store) } as const;
+    const step = {
+      op: "aggregate",
+      by: this.#by,
+      window: undefined,
+      emit: "on-update",
+      lateTo: undefined,
+      ttl: undefined,
+      fns,
+      store: named(store),
+    } as const;
     return new Table(addNode(step, [this.#input]));
   }
 }
@@ -91,7 +102,16 @@ export class WindowedStream<V> {
   }
 
   protected table<S>(fns: AggregateFns, store: StoreChoice | undefined): Table<S, WindowedKey> {
-    const step = { op: "aggregate", by: this.#by, window: this.#window, emit: this.#options.emit ?? "on-update", lateTo: this.#options.lateTo, ttl: undefined, fns, store: named(store) } as const;
+    const step = {
+      op: "aggregate",
+      by: this.#by,
+      window: this.#window,
+      emit: this.#options.emit ?? "on-update",
+      lateTo: this.#options.lateTo,
+      ttl: undefined,
+      fns,
+      store: named(store),
+    } as const;
     return new Table(addNode(step, [this.#input]));
   }
 }
@@ -125,11 +145,17 @@ export class GroupedTable<V> {
   }
 
   reduce(adder: (state: V, value: V) => Next<V>, subtractor: (state: V, value: V) => Next<V>, store?: StoreChoice): Table<V> {
-    return this.#table({ init: undefined, add: adder as AggregateFns["add"], subtract: subtractor as AggregateFns["add"], first: "value" }, store);
+    return this.#table(
+      { init: undefined, add: adder as AggregateFns["add"], subtract: subtractor as AggregateFns["add"], first: "value" },
+      store,
+    );
   }
 
   aggregate<S>(aggregation: TableAggregation<S, V, string>, store?: StoreChoice): Table<NonNullable<S>> {
-    return this.#table({ ...aggregateFns(aggregation), subtract: (state, value, key) => aggregation.subtract(state as S, value as V, key as string) }, store);
+    return this.#table(
+      { ...aggregateFns(aggregation), subtract: (state, value, key) => aggregation.subtract(state as S, value as V, key as string) },
+      store,
+    );
   }
 
   #table<S>(fns: AggregateFns, store: StoreChoice | undefined): Table<S> {

@@ -18,5 +18,10 @@ export interface StateView<State = unknown> {
   /** The entry of a key, or undefined. */
   get(key: string): Promise<StateEntry<State> | undefined>;
   /** Entries in key order, `from` included and `to` not; `limit` defaults to 100. */
-  list(options?: { readonly prefix?: string; readonly from?: string; readonly to?: string; readonly limit?: number }): Promise<StateEntry<State>[]>;
+  list(options?: {
+    readonly prefix?: string;
+    readonly from?: string;
+    readonly to?: string;
+    readonly limit?: number;
+  }): Promise<StateEntry<State>[]>;
 }

@@ -72,7 +72,10 @@ export class Stream<V, K extends string = string> implements HasNode {
   }
 
   /** Splits: each record goes to the first arm that takes it, else to `otherwise`, else nowhere. */
-  branch<A extends Readonly<Record<string, Predicate<V, K>>>, D extends string = never>(arms: A, otherwise?: D): { readonly [N in keyof A | D]: Stream<V, K> } {
+  branch<A extends Readonly<Record<string, Predicate<V, K>>>, D extends string = never>(
+    arms: A,
+    otherwise?: D,
+  ): { readonly [N in keyof A | D]: Stream<V, K> } {
     const names = Object.keys(arms);
     const predicates = names.map((name) => arms[name] as ValueFn);
     if (otherwise !== undefined) {
@@ -122,28 +125,53 @@ export class Stream<V, K extends string = string> implements HasNode {
     processor: (() => StreamProcessor<V, W>) | ((record: StreamRecord<V>, ctx: ProcessContext<W>) => void),
     options: StepName & { readonly stores?: Readonly<Record<string, StoreOptions>>; readonly codec?: Codec } = {},
   ): Stream<W> {
-    const make = processor.length === 0 ? (processor as () => StreamProcessor) : () => ({ process: processor as StreamProcessor["process"] });
+    const make =
+      processor.length === 0 ? (processor as () => StreamProcessor) : () => ({ process: processor as StreamProcessor["process"] });
     return this.#then({ op: "process", processor: make, stores: options.stores ?? {}, codec: options.codec ?? json }, options.name);
   }
 
   /** With a stream: pairs of records with the same key within the window. With a table: each record with the row of its key. With a global table: with the row of a key of your choice. */
-  join<W, R>(other: Stream<W, K>, joiner: (left: NonNullable<V>, right: NonNullable<W>, key: K) => R, window: JoinWindow & StepName): Stream<R, K>;
+  join<W, R>(
+    other: Stream<W, K>,
+    joiner: (left: NonNullable<V>, right: NonNullable<W>, key: K) => R,
+    window: JoinWindow & StepName,
+  ): Stream<R, K>;
   join<W, R>(other: Table<W, K>, joiner: (value: NonNullable<V>, row: W, key: K) => R, options?: TableJoinOptions): Stream<R, K>;
-  join<W, R>(other: GlobalTable<W>, joiner: (value: NonNullable<V>, row: W, key: K | null) => R, options: GlobalJoinOptions<V, K>): Stream<R, K>;
+  join<W, R>(
+    other: GlobalTable<W>,
+    joiner: (value: NonNullable<V>, row: W, key: K | null) => R,
+    options: GlobalJoinOptions<V, K>,
+  ): Stream<R, K>;
   join(other: HasNode, joiner: unknown, options?: unknown): Stream<never, K> {
     return this.#join("inner", other, joiner as JoinFn, options as JoinOptions | undefined);
   }
 
   /** As `join`; records without a match come out with null for the other side. */
-  leftJoin<W, R>(other: Stream<W, K>, joiner: (left: NonNullable<V>, right: NonNullable<W> | null, key: K | null) => R, window: JoinWindow & StepName): Stream<R, K>;
-  leftJoin<W, R>(other: Table<W, K>, joiner: (value: NonNullable<V>, row: W | null, key: K | null) => R, options?: TableJoinOptions): Stream<R, K>;
-  leftJoin<W, R>(other: GlobalTable<W>, joiner: (value: NonNullable<V>, row: W | null, key: K | null) => R, options: GlobalJoinOptions<V, K>): Stream<R, K>;
+  leftJoin<W, R>(
+    other: Stream<W, K>,
+    joiner: (left: NonNullable<V>, right: NonNullable<W> | null, key: K | null) => R,
+    window: JoinWindow & StepName,
+  ): Stream<R, K>;
+  leftJoin<W, R>(
+    other: Table<W, K>,
+    joiner: (value: NonNullable<V>, row: W | null, key: K | null) => R,
+    options?: TableJoinOptions,
+  ): Stream<R, K>;
+  leftJoin<W, R>(
+    other: GlobalTable<W>,
+    joiner: (value: NonNullable<V>, row: W | null, key: K | null) => R,
+    options: GlobalJoinOptions<V, K>,
+  ): Stream<R, K>;
   leftJoin(other: HasNode, joiner: unknown, options?: unknown): Stream<never, K> {
     return this.#join("left", other, joiner as JoinFn, options as JoinOptions | undefined);
   }
 
   /** As `join` of two streams; records of both sides without a match come out with null for the other. */
-  outerJoin<W, R>(other: Stream<W, K>, joiner: (left: NonNullable<V> | null, right: NonNullable<W> | null, key: K | null) => R, window: JoinWindow & StepName): Stream<R, K> {
+  outerJoin<W, R>(
+    other: Stream<W, K>,
+    joiner: (left: NonNullable<V> | null, right: NonNullable<W> | null, key: K | null) => R,
+    window: JoinWindow & StepName,
+  ): Stream<R, K> {
     return this.#join("outer", other, joiner as JoinFn, window);
   }
 
@@ -152,7 +180,9 @@ export class Stream<V, K extends string = string> implements HasNode {
     if (other instanceof Stream) return new Stream(addNode({ op: "stream-join", how, fn, ...joinWindow(options) }, inputs, options.name));
     const side = how === "inner" ? "inner" : "left";
     if (other instanceof GlobalTable) {
-      return new Stream(addNode({ op: "stream-global-join", how: side, fn, keyFn: options.key ?? ((_value, key) => key) }, inputs, options.name));
+      return new Stream(
+        addNode({ op: "stream-global-join", how: side, fn, keyFn: options.key ?? ((_value, key) => key) }, inputs, options.name),
+      );
     }
     const graceMs = options.grace === undefined ? undefined : durationMs(options.grace, "join: grace");
     return new Stream(addNode({ op: "stream-table-join", how: side, fn, graceMs }, inputs, options.name));

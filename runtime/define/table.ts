@@ -2,8 +2,8 @@ import type { Codec } from "../topology/topology.ts";
 import { type Duration, durationMs } from "./duration.ts";
 import { addNode, type GraphNode, type HasNode, type JoinFn, type JoinHow, NODE, type SuppressUntil, type ValueFn } from "./graph.ts";
 import { GroupedTable } from "./grouped.ts";
-import { type Sink, type StepName, Stream, sink } from "./stream.ts";
 import { named, type StoreChoice } from "./store-choice.ts";
+import { type Sink, type StepName, Stream, sink } from "./stream.ts";
 
 export interface TableStepOptions extends StepName {
   /** Keep the result in a store of its own, to be read or joined from there. */
@@ -34,11 +34,15 @@ export class Table<V, K extends string = string> implements HasNode {
   }
 
   filter(predicate: (row: V, key: K) => boolean, options: TableStepOptions = {}): Table<V, K> {
-    return new Table(addNode({ op: "table-filter", fn: predicate as ValueFn, keep: true, store: named(options.store) }, [this[NODE]], options.name));
+    return new Table(
+      addNode({ op: "table-filter", fn: predicate as ValueFn, keep: true, store: named(options.store) }, [this[NODE]], options.name),
+    );
   }
 
   filterNot(predicate: (row: V, key: K) => boolean, options: TableStepOptions = {}): Table<V, K> {
-    return new Table(addNode({ op: "table-filter", fn: predicate as ValueFn, keep: false, store: named(options.store) }, [this[NODE]], options.name));
+    return new Table(
+      addNode({ op: "table-filter", fn: predicate as ValueFn, keep: false, store: named(options.store) }, [this[NODE]], options.name),
+    );
   }
 
   mapValues<W>(mapper: (row: V, key: K) => W, options: TableStepOptions = {}): Table<NonNullable<W>, K> {
@@ -74,16 +78,30 @@ export class Table<V, K extends string = string> implements HasNode {
     return this.#join("left", other, joiner as JoinFn, options);
   }
 
-  outerJoin<W, R>(other: Table<W, K>, joiner: (left: V | null, right: W | null) => R, options: TableStepOptions = {}): Table<NonNullable<R>, K> {
+  outerJoin<W, R>(
+    other: Table<W, K>,
+    joiner: (left: V | null, right: W | null) => R,
+    options: TableStepOptions = {},
+  ): Table<NonNullable<R>, K> {
     return this.#join("outer", other, joiner as JoinFn, options);
   }
 
   /** Joins each row with the row of another table that it points to: many to one. */
-  joinBy<W, R>(other: Table<W>, foreignKey: (row: V) => string | null, joiner: (left: V, right: W) => R, options: TableStepOptions = {}): Table<NonNullable<R>, K> {
+  joinBy<W, R>(
+    other: Table<W>,
+    foreignKey: (row: V) => string | null,
+    joiner: (left: V, right: W) => R,
+    options: TableStepOptions = {},
+  ): Table<NonNullable<R>, K> {
     return this.#foreign("inner", other, foreignKey as ValueFn, joiner as JoinFn, options);
   }
 
-  leftJoinBy<W, R>(other: Table<W>, foreignKey: (row: V) => string | null, joiner: (left: V, right: W | null) => R, options: TableStepOptions = {}): Table<NonNullable<R>, K> {
+  leftJoinBy<W, R>(
+    other: Table<W>,
+    foreignKey: (row: V) => string | null,
+    joiner: (left: V, right: W | null) => R,
+    options: TableStepOptions = {},
+  ): Table<NonNullable<R>, K> {
     return this.#foreign("left", other, foreignKey as ValueFn, joiner as JoinFn, options);
   }
 
@@ -92,7 +110,9 @@ export class Table<V, K extends string = string> implements HasNode {
   }
 
   #foreign<R>(how: "inner" | "left", other: HasNode, foreignKey: ValueFn, fn: JoinFn, options: TableStepOptions): Table<R, K> {
-    return new Table(addNode({ op: "foreign-key-join", how, fn, foreignKey, store: named(options.store) }, [this[NODE], other[NODE]], options.name));
+    return new Table(
+      addNode({ op: "foreign-key-join", how, fn, foreignKey, store: named(options.store) }, [this[NODE], other[NODE]], options.name),
+    );
   }
 }
 

@@ -32,7 +32,10 @@ export function tumbling(size: Duration, options: WindowOptions = {}): TimeWindo
 export function hopping(size: Duration, options: WindowOptions & { readonly advance: Duration }): TimeWindows {
   const sizeMs = positive(size, "hopping: size");
   const advanceMs = positive(options.advance, "hopping: advance");
-  if (advanceMs > sizeMs) throw invalid(`hopping: the advance (${advanceMs} ms) must not be longer than the size (${sizeMs} ms), or records would fall between windows`);
+  if (advanceMs > sizeMs)
+    throw invalid(
+      `hopping: the advance (${advanceMs} ms) must not be longer than the size (${sizeMs} ms), or records would fall between windows`,
+    );
   return timeWindows("hopping", sizeMs, advanceMs, options);
 }
 
@@ -81,7 +84,10 @@ function timeWindows(what: string, sizeMs: number, advanceMs: number, options: W
 function retention(what: string, options: WindowOptions, least: number, formula: string): number {
   if (options.retention === undefined) return Math.max(DAY, least);
   const ms = durationMs(options.retention, `${what}: retention`);
-  if (ms < least) throw invalid(`${what}: the retention (${ms} ms) must be at least ${formula} (${least} ms), or windows would be gone before they close`);
+  if (ms < least)
+    throw invalid(
+      `${what}: the retention (${ms} ms) must be at least ${formula} (${least} ms), or windows would be gone before they close`,
+    );
   return ms;
 }
 

@@ -55,7 +55,8 @@ export function subscribe(
       const before = keyOf(old, key);
       const now = keyOf(row, key);
       const hash = rowHash(topics.codec, row);
-      const send = (to: string, instruction: Instruction): void => context.emit(topics.subscription, topics.codec, to, [instruction, key, hash] satisfies Subscription, timestamp);
+      const send = (to: string, instruction: Instruction): void =>
+        context.emit(topics.subscription, topics.codec, to, [instruction, key, hash] satisfies Subscription, timestamp);
       // With no foreign key there is nothing to look up: the response is made here.
       const respondNull = (): void => respond.process(key, [hash, null] satisfies Response, timestamp);
       if (row === null) {
@@ -115,7 +116,14 @@ export function fanOut(context: TaskContext, subscriptions: TaskStore, topics: F
 }
 
 /** Back where the left rows are: the result, unless the left row has changed meanwhile. */
-export function joinResponses(context: TaskContext, how: "inner" | "left", fn: JoinFn, left: RowView, codec: Codec, writer: RowWriter): StreamTarget {
+export function joinResponses(
+  context: TaskContext,
+  how: "inner" | "left",
+  fn: JoinFn,
+  left: RowView,
+  codec: Codec,
+  writer: RowWriter,
+): StreamTarget {
   return {
     process(key, message, timestamp) {
       if (key === null || message === null) return;

@@ -1,5 +1,5 @@
+import type { ReducerDefinition } from "../define/definition.ts";
 import { KeyfoldError } from "../errors.ts";
-import type { ReducerDefinition } from "../define/function.ts";
 import type { TaskStore } from "../state/store.ts";
 import { RecordFailure } from "../task/failure.ts";
 import type { Codec, TaskContext, TaskGraph } from "../topology/topology.ts";
@@ -20,17 +20,24 @@ type Reduce = ReducerDefinition["reduce"];
  * The operator of a plain reducer: state of the record's key, reducer, state again. Records with a null key or a null
  * value are dropped and counted, as Kafka Streams does in aggregations.
  */
-export function keyedReduce(definition: Pick<ReducerDefinition, "reduce" | "initial">, options: KeyedReduceOptions): (context: TaskContext) => TaskGraph {
+export function keyedReduce(
+  definition: Pick<ReducerDefinition, "reduce" | "initial">,
+  options: KeyedReduceOptions,
+): (context: TaskContext) => TaskGraph {
   const reduce = withInitial(definition);
   const codecs = emitCodecs(options.codecs ?? new Map());
   return (context) => {
     const store = context.store(options.store);
     const { sink } = options;
     if (sink !== undefined && store.cached) {
-      store.onFlush((key, next, _previous, timestamp) => context.emit(sink.topic, sink.codec, key, next === undefined ? null : next.value, timestamp));
+      store.onFlush((key, next, _previous, timestamp) =>
+        context.emit(sink.topic, sink.codec, key, next === undefined ? null : next.value, timestamp),
+      );
     }
     const write = new StateWriter(context, store, sink);
-    return isAsyncFunction(definition.reduce) ? new AsyncReduce(context, store, reduce, codecs, write) : new SyncReduce(context, store, reduce, codecs, write);
+    return isAsyncFunction(definition.reduce)
+      ? new AsyncReduce(context, store, reduce, codecs, write)
+      : new SyncReduce(context, store, reduce, codecs, write);
   };
 }
 
@@ -120,7 +127,10 @@ class AsyncReduce implements TaskGraph {
     const ctx = new RecordReduceContext(this.#context, this.#codecs, true).at(key, timestamp);
     const { signal } = this.#context;
     const before = this.#tails.get(key);
-    const run = before === undefined ? this.#run(key, value, timestamp, ctx, signal) : before.then(() => this.#run(key, value, timestamp, ctx, signal));
+    const run =
+      before === undefined
+        ? this.#run(key, value, timestamp, ctx, signal)
+        : before.then(() => this.#run(key, value, timestamp, ctx, signal));
     const tail: Promise<void> = run
       .catch(() => {})
       .then(() => {
@@ -168,9 +178,15 @@ function codeOf(thrown: unknown): "state-unstorable" | "reducer-threw" {
 }
 
 function unstorable(key: string, value: unknown): KeyfoldError {
-  return new KeyfoldError("state-unstorable", `the reducer returned a ${typeof value} for key ${JSON.stringify(key)}; a state is JSON-like data (also Date, Map, Set, bigint, bytes)`);
+  return new KeyfoldError(
+    "state-unstorable",
+    `the reducer returned a ${typeof value} for key ${JSON.stringify(key)}; a state is JSON-like data (also Date, Map, Set, bigint, bytes)`,
+  );
 }
 
 function promised(key: string): KeyfoldError {
-  return new KeyfoldError("state-unstorable", `the reducer returned a promise for key ${JSON.stringify(key)}; declare it \`async\` so that events of a key stay in order`);
+  return new KeyfoldError(
+    "state-unstorable",
+    `the reducer returned a promise for key ${JSON.stringify(key)}; declare it \`async\` so that events of a key stay in order`,
+  );
 }

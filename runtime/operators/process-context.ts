@@ -56,7 +56,9 @@ export class TaskProcessContext implements ProcessContext {
   store<V>(name: string): ProcessStore<V> {
     const store = this.#options.stores.get(name);
     if (store === undefined) {
-      throw new TypeError(`ctx.store(${JSON.stringify(name)}): there is no such store; declared are ${[...this.#options.stores.keys()].join(", ") || "none"}`);
+      throw new TypeError(
+        `ctx.store(${JSON.stringify(name)}): there is no such store; declared are ${[...this.#options.stores.keys()].join(", ") || "none"}`,
+      );
     }
     return store as ProcessStore<V>;
   }
@@ -101,7 +103,8 @@ export function processStore(store: TaskStore, versioned: VersionedStore | undef
     getStamped,
     put: (key, value, timestamp) => put(key, value, timestamp ?? ctx.timestamp),
     delete: (key) => put(key, null, ctx.timestamp),
-    range: (from, to, options) => values(versioned === undefined ? store.range(from, to, options) : within(versioned, from, to, options?.reverse ?? false)),
+    range: (from, to, options) =>
+      values(versioned === undefined ? store.range(from, to, options) : within(versioned, from, to, options?.reverse ?? false)),
     prefix: (prefix) => values(versioned === undefined ? store.prefix(prefix) : startingWith(versioned, prefix)),
     asOf(key, time) {
       if (versioned === undefined) throw new TypeError(`store "${store.name}" keeps no history: give it one with { history: "1 hour" }`);
@@ -114,7 +117,12 @@ function* values(entries: Iterable<[string, Stamped]>): IterableIterator<[string
   for (const [key, entry] of entries) yield [key, entry.value];
 }
 
-function* within(store: VersionedStore, from: string | undefined, to: string | undefined, reverse: boolean): IterableIterator<[string, Stamped]> {
+function* within(
+  store: VersionedStore,
+  from: string | undefined,
+  to: string | undefined,
+  reverse: boolean,
+): IterableIterator<[string, Stamped]> {
   const rows = [...store.rows(from, to)];
   yield* reverse ? rows.reverse() : rows;
 }

@@ -1,6 +1,6 @@
-import type { Headers } from "../log/record-batch.ts";
 import { json } from "../define/codecs.ts";
 import type { EmitOptions, ReducerContext, TableView } from "../define/context.ts";
+import type { Headers } from "../log/record-batch.ts";
 import type { Cancellable, Codec, PunctuationType, TaskContext, TaskLogger } from "../topology/topology.ts";
 
 /** How a reducer's emits are encoded: the codec of a topic it named, JSON otherwise. */

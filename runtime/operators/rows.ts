@@ -21,7 +21,7 @@ export function plainRows(store: TaskStore): Rows {
     onFlush: store.cached
       ? (listener) =>
           store.onFlush((key, next, previous, timestamp) =>
-            listener(key, valueOf(next), valueOf(previous), next === undefined ? timestamp : next.timestamp),
+            listener(key, rowValue(next), rowValue(previous), next === undefined ? timestamp : next.timestamp),
           )
       : undefined,
   };
@@ -38,7 +38,7 @@ export function versionedRows(store: TaskStore, historyMs: number): Rows & Flush
   };
 }
 
-export function valueOf(entry: Stamped | undefined): unknown {
+export function rowValue(entry: Stamped | undefined): unknown {
   return entry === undefined ? null : entry.value;
 }
 
@@ -67,7 +67,7 @@ export class RowWriter {
 
   /** The row's old value, where somebody wants to know it. */
   old(key: string): unknown {
-    return this.wantsOld ? valueOf(this.rows.get(key)) : null;
+    return this.wantsOld ? rowValue(this.rows.get(key)) : null;
   }
 
   write(key: string, value: unknown, old: unknown, timestamp: number): Placed {

@@ -5,7 +5,7 @@ import { MARKS_KEY } from "../state/windowed/marks.ts";
 import type { SessionStore } from "../state/windowed/session-store.ts";
 import type { TaskContext } from "../topology/topology.ts";
 import { type Aggregator, UNCHANGED } from "./aggregator.ts";
-import { valueOf } from "./rows.ts";
+import { rowValue } from "./rows.ts";
 import type { Flushing, StreamTarget, TableTarget } from "./targets.ts";
 import type { WindowAggregateOptions } from "./window-aggregate.ts";
 
@@ -21,7 +21,14 @@ export class SessionAggregate implements StreamTarget, Flushing {
   readonly #forwards: boolean;
 
   /** `closing`: the sessions still to be emitted; only with emit on close. */
-  constructor(context: TaskContext, windows: SessionWindows, store: SessionStore, closing: ClosingIndex | undefined, options: WindowAggregateOptions, next: TableTarget) {
+  constructor(
+    context: TaskContext,
+    windows: SessionWindows,
+    store: SessionStore,
+    closing: ClosingIndex | undefined,
+    options: WindowAggregateOptions,
+    next: TableTarget,
+  ) {
     this.#context = context;
     this.#windows = windows;
     this.#store = store;
@@ -35,7 +42,7 @@ export class SessionAggregate implements StreamTarget, Flushing {
       store.entries.store.onFlush((at, after, before) => {
         if (at === MARKS_KEY) return;
         const { key, start, end } = store.row(at);
-        next.update(windowedKey(key, start, end), valueOf(after), options.sendOld ? valueOf(before) : null, end, true);
+        next.update(windowedKey(key, start, end), rowValue(after), options.sendOld ? rowValue(before) : null, end, true);
       });
     }
   }
@@ -72,7 +79,14 @@ export class SessionAggregate implements StreamTarget, Flushing {
     this.#store.entries.beforeFlush();
   }
 
-  #replace(key: string, found: readonly { start: number; end: number; value: unknown }[], start: number, end: number, value: unknown, timestamp: number): void {
+  #replace(
+    key: string,
+    found: readonly { start: number; end: number; value: unknown }[],
+    start: number,
+    end: number,
+    value: unknown,
+    timestamp: number,
+  ): void {
     let before: unknown = null;
     // A session of one instant that stays one is simply updated.
     const instant = start === end;
@@ -83,7 +97,8 @@ export class SessionAggregate implements StreamTarget, Flushing {
       }
       this.#store.put(key, one.start, one.end, null, timestamp);
       this.#closing?.remove(one.end, key, one.start, timestamp);
-      if (this.#forwards) this.#next.update(windowedKey(key, one.start, one.end), null, this.#options.sendOld ? one.value : null, one.end, true);
+      if (this.#forwards)
+        this.#next.update(windowedKey(key, one.start, one.end), null, this.#options.sendOld ? one.value : null, one.end, true);
     }
     this.#store.put(key, start, end, value, timestamp);
     this.#closing?.add(end, key, start, timestamp);

@@ -6,7 +6,7 @@ import { MARKS_KEY } from "../state/windowed/marks.ts";
 import type { SlidingWindowStore } from "../state/windowed/sliding-window-store.ts";
 import type { TaskContext } from "../topology/topology.ts";
 import { type Aggregator, UNCHANGED } from "./aggregator.ts";
-import { valueOf } from "./rows.ts";
+import { rowValue } from "./rows.ts";
 import type { Flushing, StreamTarget, TableTarget } from "./targets.ts";
 import type { WindowAggregateOptions } from "./window-aggregate.ts";
 
@@ -27,7 +27,14 @@ export class SlidingAggregate implements StreamTarget, Flushing {
   #closeTime = 0;
   #isLate = false;
 
-  constructor(context: TaskContext, windows: SlidingWindows, store: SlidingWindowStore, closing: ClosingIndex | undefined, options: WindowAggregateOptions, next: TableTarget) {
+  constructor(
+    context: TaskContext,
+    windows: SlidingWindows,
+    store: SlidingWindowStore,
+    closing: ClosingIndex | undefined,
+    options: WindowAggregateOptions,
+    next: TableTarget,
+  ) {
     this.#context = context;
     this.#windows = windows;
     this.#store = store;
@@ -42,7 +49,7 @@ export class SlidingAggregate implements StreamTarget, Flushing {
         if (at === MARKS_KEY) return;
         const { key, start, end } = store.row(at);
         const time = after === undefined ? timestamp : after.timestamp;
-        next.update(windowedKey(key, start, end), valueOf(after), options.sendOld ? valueOf(before) : null, time, true);
+        next.update(windowedKey(key, start, end), rowValue(after), options.sendOld ? rowValue(before) : null, time, true);
       });
     }
   }
@@ -92,12 +99,14 @@ export class SlidingAggregate implements StreamTarget, Flushing {
         break;
       }
     }
-    if (previous >= 0 && !starts.has(previous + 1) && previous + 1 + diffMs >= timestamp) this.#update(key, previous + 1, undefined, value, timestamp);
+    if (previous >= 0 && !starts.has(previous + 1) && previous + 1 + diffMs >= timestamp)
+      this.#update(key, previous + 1, undefined, value, timestamp);
     if (!leftExists) {
       const reached = previous >= 0 && timestamp - diffMs <= previous;
       this.#update(key, timestamp - diffMs, reached ? left : undefined, value, timestamp, true);
     }
-    if (!starts.has(timestamp + 1) && right !== undefined && right.timestamp > timestamp) this.#copyRight(key, timestamp + 1, right, timestamp);
+    if (!starts.has(timestamp + 1) && right !== undefined && right.timestamp > timestamp)
+      this.#copyRight(key, timestamp + 1, right, timestamp);
   }
 
   /** Before `diff`: the window that would start before 0 is [0, diff]. */
@@ -117,7 +126,8 @@ export class SlidingAggregate implements StreamTarget, Flushing {
       }
     }
     if (right === undefined && first !== undefined && first.timestamp > timestamp) right = first;
-    if (!starts.has(timestamp + 1) && right !== undefined && right.timestamp > timestamp) this.#copyRight(key, timestamp + 1, right, timestamp);
+    if (!starts.has(timestamp + 1) && right !== undefined && right.timestamp > timestamp)
+      this.#copyRight(key, timestamp + 1, right, timestamp);
     if (previous >= 0 && !starts.has(previous + 1)) this.#update(key, previous + 1, undefined, value, timestamp);
     this.#update(key, 0, first, value, timestamp);
   }
@@ -133,7 +143,7 @@ export class SlidingAggregate implements StreamTarget, Flushing {
     if (next === UNCHANGED && from === undefined) return;
     const state = next === UNCHANGED ? from?.value : next;
     const time = !fresh && from !== undefined && from.timestamp > timestamp ? from.timestamp : timestamp;
-    this.#put(key, start, state, fresh ? null : valueOf(from), time, timestamp);
+    this.#put(key, start, state, fresh ? null : rowValue(from), time, timestamp);
   }
 
   /** A new window just after the record holds what the windows around it hold of later records. */

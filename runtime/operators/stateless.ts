@@ -94,5 +94,7 @@ export function orNull(value: unknown): unknown {
 export function checkedKey(key: unknown, step: string): string | null {
   if (typeof key === "string") return key;
   if (key === null || key === undefined) return null;
-  throw new TypeError(`${step}: a key must be a string or null, not ${typeof key === "object" ? "an object" : `the ${typeof key} ${String(key)}`}`);
+  throw new TypeError(
+    `${step}: a key must be a string or null, not ${typeof key === "object" ? "an object" : `the ${typeof key} ${String(key)}`}`,
+  );
 }

@@ -26,7 +26,13 @@ export class StreamJoin implements Flushing {
   readonly #unmatched: Unmatched | undefined;
   readonly #next: StreamTarget;
 
-  constructor(context: TaskContext, options: StreamJoinOptions, buffers: Readonly<Record<Side, JoinBuffer>>, unmatched: Unmatched | undefined, next: StreamTarget) {
+  constructor(
+    context: TaskContext,
+    options: StreamJoinOptions,
+    buffers: Readonly<Record<Side, JoinBuffer>>,
+    unmatched: Unmatched | undefined,
+    next: StreamTarget,
+  ) {
     this.#context = context;
     this.#options = options;
     this.#buffers = buffers;
@@ -64,7 +70,7 @@ export class StreamJoin implements Flushing {
     for (const [time, otherValue] of this.#buffers[other].fetch(key, timestamp - back, timestamp + ahead)) {
       met = true;
       unmatched?.matched(other, key, time);
-      this.#forward(side, key, value, otherValue, time > timestamp ? time : timestamp);
+      this.#forward(side, key, value, otherValue, Math.max(time, timestamp));
     }
     if (!met && outer) {
       if (timestamp + ahead < streamTime) this.#forward(side, key, value, null, timestamp);

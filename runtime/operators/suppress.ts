@@ -65,6 +65,7 @@ export function suppressView(buffer: SuppressBuffer, parent: RowView): RowView {
 
 function windowEnd(key: string): number {
   const window = parseWindowedKey(key);
-  if (window === undefined) throw new KeyfoldError("topology-invalid", `suppress until the window closes: ${JSON.stringify(key)} is not a windowed key`);
+  if (window === undefined)
+    throw new KeyfoldError("topology-invalid", `suppress until the window closes: ${JSON.stringify(key)} is not a windowed key`);
   return window.end;
 }

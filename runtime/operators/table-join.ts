@@ -26,8 +26,13 @@ export interface TableJoinOptions {
 }
 
 /** One side of a table-table join: the update's rows, after and before, are joined with the current row of the other side. */
-export function tableJoin(context: TaskContext, { how, fn, side, other, versioned, sendOld }: TableJoinOptions, next: TableTarget): TableTarget {
-  const joined = (mine: unknown, theirs: unknown, key: string): unknown => orNull(side === "left" ? fn(mine, theirs, key) : fn(theirs, mine, key));
+export function tableJoin(
+  context: TaskContext,
+  { how, fn, side, other, versioned, sendOld }: TableJoinOptions,
+  next: TableTarget,
+): TableTarget {
+  const joined = (mine: unknown, theirs: unknown, key: string): unknown =>
+    orNull(side === "left" ? fn(mine, theirs, key) : fn(theirs, mine, key));
   // What each side needs of the other for there to be a row.
   const needsOther = how === "inner" || (how === "left" && side === "right");
   const needsMine = how === "inner" || (how === "left" && side === "left");

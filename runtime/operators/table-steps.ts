@@ -1,7 +1,7 @@
 import type { ValueFn } from "../define/graph.ts";
 import type { Stamped } from "../state/store.ts";
-import { orNull } from "./stateless.ts";
 import type { RowWriter } from "./rows.ts";
+import { orNull } from "./stateless.ts";
 import type { RowView, TableTarget } from "./targets.ts";
 
 /** Computes a derived row from a row; never called for deletions. */

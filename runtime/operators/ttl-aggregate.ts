@@ -12,7 +12,13 @@ const LOOK_EVERY = 1_000;
  * Aggregation by key whose states expire. A key that is due is let go before the next record is processed (and by wall
  * clock at regular intervals), in order of their due times: a tombstone, or what the aggregation makes of a last event.
  */
-export function ttlAggregate(context: TaskContext, aggregator: Aggregator, writer: RowWriter, queue: ExpiryQueue, ttl: TtlSpec): StreamTarget {
+export function ttlAggregate(
+  context: TaskContext,
+  aggregator: Aggregator,
+  writer: RowWriter,
+  queue: ExpiryQueue,
+  ttl: TtlSpec,
+): StreamTarget {
   const { rows } = writer;
   const wall = ttl.by === "wall-clock";
 

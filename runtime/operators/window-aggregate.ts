@@ -5,7 +5,7 @@ import type { TimeWindowStore } from "../state/windowed/time-window-store.ts";
 import type { TaskContext } from "../topology/topology.ts";
 import { type Aggregator, UNCHANGED } from "./aggregator.ts";
 import type { LateRecords } from "./late.ts";
-import { valueOf } from "./rows.ts";
+import { rowValue } from "./rows.ts";
 import type { Flushing, StreamTarget, TableTarget } from "./targets.ts";
 
 export interface WindowAggregateOptions {
@@ -37,7 +37,7 @@ export class WindowAggregate implements StreamTarget, Flushing {
         if (at === MARKS_KEY) return;
         const { key, start, end } = store.row(at);
         const time = after === undefined ? timestamp : after.timestamp;
-        next.update(windowedKey(key, start, end), valueOf(after), options.sendOld ? valueOf(before) : null, time, true);
+        next.update(windowedKey(key, start, end), rowValue(after), options.sendOld ? rowValue(before) : null, time, true);
       });
     }
   }
@@ -50,7 +50,11 @@ export class WindowAggregate implements StreamTarget, Flushing {
     const { sizeMs, advanceMs, graceMs } = this.#windows;
     const closeTime = this.#store.marks.raise("streamTime", timestamp) - graceMs;
     let isLate = false;
-    for (let start = Math.floor(Math.max(0, timestamp - sizeMs + advanceMs) / advanceMs) * advanceMs; start <= timestamp; start += advanceMs) {
+    for (
+      let start = Math.floor(Math.max(0, timestamp - sizeMs + advanceMs) / advanceMs) * advanceMs;
+      start <= timestamp;
+      start += advanceMs
+    ) {
       if (start + sizeMs > closeTime) this.#update(key, start, value, timestamp);
       else {
         isLate = true;
@@ -72,7 +76,13 @@ export class WindowAggregate implements StreamTarget, Flushing {
     const time = entry !== undefined && entry.timestamp > timestamp ? entry.timestamp : timestamp;
     this.#store.put(key, start, next, time);
     if (this.#forwards) {
-      this.#next.update(windowedKey(key, start, start + this.#windows.sizeMs), next, this.#options.sendOld ? valueOf(entry) : null, time, true);
+      this.#next.update(
+        windowedKey(key, start, start + this.#windows.sizeMs),
+        next,
+        this.#options.sendOld ? rowValue(entry) : null,
+        time,
+        true,
+      );
     }
   }
 

@@ -41,7 +41,16 @@ const SILENT: TaskLogger = { debug() {}, info() {}, warn() {}, error() {} };
  * await driver.close();
  */
 export async function createTestDriver(definition: unknown, options: TestDriverOptions = {}): Promise<TestDriver> {
-  const { name = "test", config = {}, cache = 0, commitInterval = 0, guarantee = "at_least_once", startTime = 0, freeze = true, logger = SILENT } = options;
+  const {
+    name = "test",
+    config = {},
+    cache = 0,
+    commitInterval = 0,
+    guarantee = "at_least_once",
+    startTime = 0,
+    freeze = true,
+    logger = SILENT,
+  } = options;
   const application = `app-${name}`;
   const compiled = compile(definition, { name, application, settings: config });
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), "keyfold-test-")));

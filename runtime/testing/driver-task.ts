@@ -5,8 +5,8 @@ import { decodeBatches, type RecordBatch } from "../log/record-batch.ts";
 import { openStore } from "../state/open-store.ts";
 import { RecordCache } from "../state/record-cache.ts";
 import type { TaskStore } from "../state/store.ts";
-import { Task } from "../task/task.ts";
 import type { TaskInput } from "../task/input.ts";
+import { Task } from "../task/task.ts";
 import { changelogTopic } from "../topology/names.ts";
 import type { Subtopology, TaskLogger } from "../topology/topology.ts";
 

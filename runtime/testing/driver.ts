@@ -107,7 +107,11 @@ export class TestDriver {
   /** A key's state in the function's own store. */
   state<S = unknown>(key: string): S | undefined {
     const name = this.#parts.compiled.queryStore;
-    if (name === undefined) throw new KeyfoldError("store-unknown", "this function has no store that key reads use; name one with `query`, or read one by name with store(name)");
+    if (name === undefined)
+      throw new KeyfoldError(
+        "store-unknown",
+        "this function has no store that key reads use; name one with `query`, or read one by name with store(name)",
+      );
     return this.store<S>(name).get(key);
   }
 
@@ -222,7 +226,7 @@ export class TestDriver {
     if (interrupt?.kind === "rollback" || (interrupt?.kind === "retry" && interrupt.dirty)) {
       task.rollback();
       driverTask.sent.length = 0;
-      for (const input of task.inputs) while (driverTask.peek(input) !== undefined && driverTask.loadOne(input)) continue;
+      for (const input of task.inputs) while (driverTask.peek(input) !== undefined && driverTask.loadOne(input));
     }
     task.interrupt = undefined;
   }
@@ -305,7 +309,13 @@ function headersOf(headers: InputRecord["headers"]): Headers | null {
   return headers === undefined ? null : Object.entries(headers).map(([name, value]) => [name, Buffer.from(value)] as const);
 }
 
-function publicEntry<V>(entry: { readonly key: string; readonly start?: number; readonly end?: number; readonly value: unknown; readonly timestamp: number }): StoreEntry<V> {
+function publicEntry<V>(entry: {
+  readonly key: string;
+  readonly start?: number;
+  readonly end?: number;
+  readonly value: unknown;
+  readonly timestamp: number;
+}): StoreEntry<V> {
   const { key, start, end, value, timestamp } = entry;
   const window = start === undefined || end === undefined ? {} : { windowStart: start, windowEnd: end };
   return { key, ...window, value: value as V, timestamp };

@@ -1,4 +1,5 @@
 /** What the author of a function imports to test it. */
-export type { TestDriver } from "./driver.ts";
+
 export { createTestDriver, type TestDriverOptions } from "./create-driver.ts";
+export type { TestDriver } from "./driver.ts";
 export type { InputRecord, LoggedRecord, OutputRecord, StoreEntry, StoreReader } from "./records.ts";

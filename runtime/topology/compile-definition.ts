@@ -9,9 +9,13 @@ export function compileDefinition(definition: GraphDefinition, options: CompileO
   const visible = stores.filter((store) => store.visible && store.subtopology !== "global").map(({ spec }) => spec.name);
   const query = definition.query ?? (visible.length === 1 ? visible[0] : undefined);
   if (query !== undefined && !visible.includes(query)) {
-    throw new KeyfoldError("topology-invalid", `function "${options.name}": query: there is no store "${query}"; there are ${visible.join(", ") || "none"}`, {
-      details: { function: options.name, query, stores: visible },
-    });
+    throw new KeyfoldError(
+      "topology-invalid",
+      `function "${options.name}": query: there is no store "${query}"; there are ${visible.join(", ") || "none"}`,
+      {
+        details: { function: options.name, query, stores: visible },
+      },
+    );
   }
   return {
     topology,

@@ -37,7 +37,9 @@ export function compileGraph(roots: readonly GraphNode[], options: { readonly na
     subtopologies.push({
       id,
       sources: mergeSources(all, options.name),
-      stores: stores.filter(({ subtopology, node }) => subtopology === id || (subtopology === "global" && looksUp.includes(node))).map(({ spec }) => spec),
+      stores: stores
+        .filter(({ subtopology, node }) => subtopology === id || (subtopology === "global" && looksUp.includes(node)))
+        .map(({ spec }) => spec),
       sinks: sinksOf(planned, id),
       repartitions: repartitionsOf(planned, id),
       steps: stepsOf(planned, stores, id),
@@ -102,14 +104,21 @@ function entriesOf(planned: Plan): Entry[] {
     } else if (step.op === "repartition") {
       internal(repartitionTopic(planned.application, name), out, (builder) => builder.streamOut(node), prefetchOf(planned, node));
     } else if (step.op === "foreign-key-join") {
-      internal(repartitionTopic(planned.application, `${name}-subscription`), planned.subtopologyOf(node, 1), (builder) => builder.subscriptions(node));
+      internal(repartitionTopic(planned.application, `${name}-subscription`), planned.subtopologyOf(node, 1), (builder) =>
+        builder.subscriptions(node),
+      );
       internal(repartitionTopic(planned.application, `${name}-response`), out, (builder) => builder.responses(node));
     }
     node.inputs.forEach((_input, i) => {
       const topic = planned.repartitionBefore(node, i);
       if (topic === undefined) return;
       const keyed = step.op === "table-aggregate" || step.op === "to-table" || (step.op === "aggregate" && step.window === undefined);
-      internal(topic, planned.subtopologyOf(node, i), (builder) => builder.streamPort(node, i), keyed && planned.tables.stored(node) ? name : undefined);
+      internal(
+        topic,
+        planned.subtopologyOf(node, i),
+        (builder) => builder.streamPort(node, i),
+        keyed && planned.tables.stored(node) ? name : undefined,
+      );
     });
   }
   return entries;
@@ -118,7 +127,8 @@ function entriesOf(planned: Plan): Entry[] {
 /** The store of the aggregation that reads a source's records directly, under their own keys. */
 function prefetchOf(planned: Plan, node: GraphNode): string | undefined {
   for (const child of planned.childrenOf(node)) {
-    if (child.step.op === "aggregate" && child.step.window === undefined && planned.repartitionBefore(child, 0) === undefined) return planned.nameOf(child);
+    if (child.step.op === "aggregate" && child.step.window === undefined && planned.repartitionBefore(child, 0) === undefined)
+      return planned.nameOf(child);
     if (child.step.op === "stream-table-join" && child.inputs[0] === node && planned.repartitionBefore(child, 0) === undefined) {
       const [, table] = child.inputs;
       if (table !== undefined && planned.tables.stored(table) && table.step.op !== "aggregate") return planned.nameOf(table);
@@ -148,9 +158,13 @@ function mergeSources(entries: readonly Entry[], functionName: string): SourceSp
     const other = sources.get(source.topic);
     if (other === undefined) sources.set(source.topic, source);
     else if (other.codec.name !== source.codec.name || other.timestamp !== source.timestamp || other.global !== source.global) {
-      throw new KeyfoldError("topology-invalid", `function "${functionName}" reads topic "${source.topic}" twice, with different codecs, timestamps or kinds; read it once and use that twice`, {
-        details: { function: functionName, topic: source.topic },
-      });
+      throw new KeyfoldError(
+        "topology-invalid",
+        `function "${functionName}" reads topic "${source.topic}" twice, with different codecs, timestamps or kinds; read it once and use that twice`,
+        {
+          details: { function: functionName, topic: source.topic },
+        },
+      );
     }
   }
   return [...sources.values()];
@@ -172,7 +186,10 @@ function repartitionsOf(planned: Plan, subtopology: number): RepartitionSpec[] {
     const { step } = node;
     const name = planned.nameOf(node);
     if (step.op === "repartition" && planned.subtopologyOf(node) === subtopology) {
-      topics.push({ topic: repartitionTopic(planned.application, name), ...(step.partitions === undefined ? {} : { partitions: step.partitions }) });
+      topics.push({
+        topic: repartitionTopic(planned.application, name),
+        ...(step.partitions === undefined ? {} : { partitions: step.partitions }),
+      });
     }
     if (step.op === "foreign-key-join") {
       if (planned.outputOf(node) === subtopology) topics.push({ topic: repartitionTopic(planned.application, `${name}-subscription`) });

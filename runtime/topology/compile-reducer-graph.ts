@@ -1,12 +1,12 @@
+import type { FunctionSettings } from "../config/resolved.ts";
 import { json } from "../define/codecs.ts";
 import type { ReducerDefinition } from "../define/definition.ts";
 import { type AggregateFns, addNode, type GraphNode } from "../define/graph.ts";
 import { KeyfoldError } from "../errors.ts";
 import { RecordReduceContext } from "../operators/reduce-context.ts";
-import type { FunctionSettings } from "../config/resolved.ts";
 import type { Compiled, CompileOptions } from "./compile.ts";
 import { compileGraph } from "./compile-graph.ts";
-import { sourceTopics, STATE_STORE } from "./compile-reducer.ts";
+import { STATE_STORE, sourceTopics } from "./compile-reducer.ts";
 import type { TaskContext } from "./topology.ts";
 
 /** A reducer that needs more than its key's state: steps before it, windows, tables, history or a time to live. */
@@ -19,9 +19,13 @@ export function needsGraph(definition: ReducerDefinition): boolean {
 export function compileReducerGraph(definition: ReducerDefinition, options: CompileOptions): Compiled {
   const settings: FunctionSettings = { ...definition.settings, ...options.settings };
   if (definition.reduce.constructor.name === "AsyncFunction") {
-    throw new KeyfoldError("function-invalid", `function "${options.name}": an async reducer needs a plain topic as its source, and no window, table, history or ttl`, {
-      details: { function: options.name },
-    });
+    throw new KeyfoldError(
+      "function-invalid",
+      `function "${options.name}": an async reducer needs a plain topic as its source, and no window, table, history or ttl`,
+      {
+        details: { function: options.name },
+      },
+    );
   }
   const name = definition.store.name ?? STATE_STORE;
   const topics = definition.stream === undefined ? sourceTopics(settings.source, options.name) : [];
@@ -40,7 +44,13 @@ export function compileReducerGraph(definition: ReducerDefinition, options: Comp
     const { topology, plan } = compileGraph([root], options);
     const [topic] = topics;
     const direct = topic !== undefined && window === undefined && plan.repartitionBefore(state, 0) === undefined;
-    return { topology, ...(direct ? { invoke: { topic, store: name } } : {}), queryStore: name, schemaVersion: definition.schemaVersion, settings };
+    return {
+      topology,
+      ...(direct ? { invoke: { topic, store: name } } : {}),
+      queryStore: name,
+      schemaVersion: definition.schemaVersion,
+      settings,
+    };
   } finally {
     // Compiling twice must not find the steps that were added here.
     for (const from of input.inputs) remove(from.children, input);
@@ -49,7 +59,9 @@ export function compileReducerGraph(definition: ReducerDefinition, options: Comp
 }
 
 function merged(topics: readonly string[], definition: ReducerDefinition): GraphNode {
-  const streams = topics.map((topic) => addNode({ op: "stream", topic, codec: definition.sourceCodec, timestamp: definition.timestamp }, []));
+  const streams = topics.map((topic) =>
+    addNode({ op: "stream", topic, codec: definition.sourceCodec, timestamp: definition.timestamp }, []),
+  );
   return streams.reduce((left, right) => addNode({ op: "merge" }, [left, right]));
 }
 
@@ -70,7 +82,10 @@ function reducerFns(definition: ReducerDefinition): AggregateFns {
         add(state, event, key) {
           const next = reduce(state, event, ctx.at(key as string, context.record.timestamp));
           if (typeof next === "object" && next !== null && "then" in next && typeof next.then === "function") {
-            throw new KeyfoldError("state-unstorable", `the reducer returned a promise for key ${JSON.stringify(key)}; over steps, windows, tables or a ttl a reducer must be synchronous`);
+            throw new KeyfoldError(
+              "state-unstorable",
+              `the reducer returned a promise for key ${JSON.stringify(key)}; over steps, windows, tables or a ttl a reducer must be synchronous`,
+            );
           }
           return next;
         },

@@ -1,5 +1,5 @@
 import type { FunctionSettings } from "../config/resolved.ts";
-import type { ReducerDefinition } from "../define/function.ts";
+import type { ReducerDefinition } from "../define/definition.ts";
 import { KeyfoldError } from "../errors.ts";
 import { keyedReduce } from "../operators/keyed-reduce.ts";
 import type { Compiled, CompileOptions } from "./compile.ts";
@@ -31,7 +31,15 @@ export function compileReducer(definition: ReducerDefinition, { name, settings: 
     repartitions: [],
     steps: [
       ...topics.map((topic) => ({ id: `stream-${topic}`, op: "stream", name: topic, from: [], reads: [topic], writes: [], stores: [] })),
-      { id: "reduce", op: "reduce", name: store.name, from: topics.map((topic) => `stream-${topic}`), reads: [], writes: sink === undefined ? [] : [sink.topic], stores: [store.name] },
+      {
+        id: "reduce",
+        op: "reduce",
+        name: store.name,
+        from: topics.map((topic) => `stream-${topic}`),
+        reads: [],
+        writes: sink === undefined ? [] : [sink.topic],
+        stores: [store.name],
+      },
     ],
     build: keyedReduce(definition, { store: store.name, ...(sink === undefined ? {} : { sink }) }),
   };

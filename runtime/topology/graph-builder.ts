@@ -2,7 +2,7 @@ import { json, msgpack } from "../define/codecs.ts";
 import type { GraphNode, Step } from "../define/graph.ts";
 import type { ProcessStore } from "../define/process.ts";
 import { Aggregator } from "../operators/aggregator.ts";
-import { answerSubscriptions, fanOut, type ForeignKeyTopics, joinResponses, subscribe } from "../operators/foreign-key-join.ts";
+import { answerSubscriptions, type ForeignKeyTopics, fanOut, joinResponses, subscribe } from "../operators/foreign-key-join.ts";
 import { keyedAggregate } from "../operators/keyed-aggregate.ts";
 import { lateRecords } from "../operators/late.ts";
 import { ProcessRecords } from "../operators/process.ts";
@@ -31,8 +31,8 @@ import type { SlidingWindowStore } from "../state/windowed/sliding-window-store.
 import type { TimeWindowStore } from "../state/windowed/time-window-store.ts";
 import { Unmatched } from "../state/windowed/unmatched.ts";
 import { VersionedStore } from "../state/windowed/versioned-store.ts";
-import { GraphViews } from "./graph-views.ts";
 import { storeNames } from "./graph-stores.ts";
+import { GraphViews } from "./graph-views.ts";
 import { inputOf } from "./materialize.ts";
 import { repartitionTopic } from "./names.ts";
 import type { Plan } from "./plan.ts";
@@ -211,7 +211,8 @@ export class GraphBuilder {
         const there = this.#plan.subtopologyOf(node, 1);
         const task = Number(context.task.split("_")[0]);
         const left = task === here ? { table: subscribe(context, step.how, step.foreignKey, topics, this.responses(node)) } : {};
-        const right = task === there ? { table: fanOut(context, context.store(storeNames.subscriptions(this.#plan.nameOf(node))), topics) } : {};
+        const right =
+          task === there ? { table: fanOut(context, context.store(storeNames.subscriptions(this.#plan.nameOf(node))), topics) } : {};
         return [left, right];
       }
     }
@@ -256,7 +257,8 @@ export class GraphBuilder {
     const out = this.tableOut(node);
     let aggregate: WindowAggregate | SlidingAggregate | SessionAggregate;
     if (window.kind === "time") aggregate = new WindowAggregate(context, window, store as TimeWindowStore, options, out);
-    else if (window.kind === "sliding") aggregate = new SlidingAggregate(context, window, store as SlidingWindowStore, closing, options, out);
+    else if (window.kind === "sliding")
+      aggregate = new SlidingAggregate(context, window, store as SlidingWindowStore, closing, options, out);
     else aggregate = new SessionAggregate(context, window, store as SessionStore, closing, options, out);
     this.flushing.push(aggregate);
     return aggregate;
@@ -323,7 +325,14 @@ export class GraphBuilder {
     const side = (which: "left" | "right", mine: GraphNode, other: GraphNode): Port => ({
       table: tableJoin(
         this.#context,
-        { how: step.how, fn: step.fn, side: which, other: this.#views.view(other), versioned: tables.versioned(mine), sendOld: sendOld && writer === undefined },
+        {
+          how: step.how,
+          fn: step.fn,
+          side: which,
+          other: this.#views.view(other),
+          versioned: tables.versioned(mine),
+          sendOld: sendOld && writer === undefined,
+        },
         result,
       ),
     });

@@ -1,5 +1,5 @@
-import type { GraphNode } from "../define/graph.ts";
 import { durationMs } from "../define/duration.ts";
+import type { GraphNode } from "../define/graph.ts";
 import type { StoreOptions } from "../define/stores.ts";
 import type { WindowSpec } from "../define/windows.ts";
 import { KeyfoldError } from "../errors.ts";
@@ -35,9 +35,13 @@ export function placeStores(plan: Plan, functionName: string): PlacedStore[] {
   const owners = new Set<string>();
   for (const { spec } of placed) {
     if (owners.has(spec.name)) {
-      throw new KeyfoldError("topology-invalid", `function "${functionName}": two stores would both be called "${spec.name}"; name one of the steps otherwise`, {
-        details: { function: functionName, store: spec.name },
-      });
+      throw new KeyfoldError(
+        "topology-invalid",
+        `function "${functionName}": two stores would both be called "${spec.name}"; name one of the steps otherwise`,
+        {
+          details: { function: functionName, store: spec.name },
+        },
+      );
     }
     owners.add(spec.name);
   }
@@ -58,7 +62,14 @@ function storesOf(node: GraphNode, plan: Plan): PlacedStore[] {
   });
   switch (step.op) {
     case "global-table":
-      return [{ spec: { ...storeSpec(name, { engine: { kind: "memory" }, ...options, logged: false, cached: false }) }, node, subtopology: "global", visible: true }];
+      return [
+        {
+          spec: { ...storeSpec(name, { engine: { kind: "memory" }, ...options, logged: false, cached: false }) },
+          node,
+          subtopology: "global",
+          visible: true,
+        },
+      ];
     case "table":
     case "to-table":
     case "table-filter":
@@ -85,7 +96,12 @@ function storesOf(node: GraphNode, plan: Plan): PlacedStore[] {
     case "foreign-key-join":
       return [rows(), buffer(storeNames.subscriptions(name), plan.subtopologyOf(node, 1))];
     case "process":
-      return Object.entries(step.stores).map(([key, store]) => ({ spec: rowStore(store.name ?? key, store), node, subtopology: here, visible: true }));
+      return Object.entries(step.stores).map(([key, store]) => ({
+        spec: rowStore(store.name ?? key, store),
+        node,
+        subtopology: here,
+        visible: true,
+      }));
     default:
       return [];
   }
@@ -111,7 +127,10 @@ function windowSpec(name: string, options: StoreOptions, window: WindowSpec): St
 
 /** Buffers go without a cache: what comes out of them depends on the order in which it went in. */
 function bufferSpec(name: string, options: StoreOptions, retentionMs: number | undefined): StoreSpec {
-  return { ...storeSpec(name, { ...options, cached: false }, retentionMs === undefined ? {} : { retentionMs }), layout: { kind: "buffer" } };
+  return {
+    ...storeSpec(name, { ...options, cached: false }, retentionMs === undefined ? {} : { retentionMs }),
+    layout: { kind: "buffer" },
+  };
 }
 
 type Migration = (state: unknown) => unknown;

@@ -59,7 +59,11 @@ export class GraphViews {
   }
 
   suppressed(node: GraphNode): SuppressBuffer {
-    return remember(this.#suppressed, node, () => new SuppressBuffer(this.#context.store(this.#plan.nameOf(node)), isWindowed(node) ? WINDOWED_KEYS : PLAIN_KEYS));
+    return remember(
+      this.#suppressed,
+      node,
+      () => new SuppressBuffer(this.#context.store(this.#plan.nameOf(node)), isWindowed(node) ? WINDOWED_KEYS : PLAIN_KEYS),
+    );
   }
 
   /** A table's current rows, from its store or computed from the tables before it. */
@@ -111,7 +115,8 @@ const WINDOWED_KEYS: KeyForm = {
 /** A table's keys are windowed: it comes from a windowed aggregation. */
 function isWindowed(node: GraphNode): boolean {
   if (node.step.op === "aggregate") return node.step.window !== undefined;
-  const passes = node.step.op === "table-filter" || node.step.op === "table-map-values" || node.step.op === "suppress" || node.step.op === "table-join";
+  const passes =
+    node.step.op === "table-filter" || node.step.op === "table-map-values" || node.step.op === "suppress" || node.step.op === "table-join";
   return passes && isWindowed(inputOf(node));
 }
 

@@ -23,7 +23,16 @@ export interface Plan {
 }
 
 const REKEYS: ReadonlySet<Op> = new Set(["map", "flat-map", "key-by", "process"]);
-const KEEPS_KEY: ReadonlySet<Op> = new Set(["filter", "map-values", "flat-map-values", "peek", "branch", "branch-arm", "merge", "stream-global-join"]);
+const KEEPS_KEY: ReadonlySet<Op> = new Set([
+  "filter",
+  "map-values",
+  "flat-map-values",
+  "peek",
+  "branch",
+  "branch-arm",
+  "merge",
+  "stream-global-join",
+]);
 
 export function plan(roots: readonly GraphNode[], application: string, functionName: string): Plan {
   const nodes = collect(roots);
@@ -31,7 +40,8 @@ export function plan(roots: readonly GraphNode[], application: string, functionN
   checkSinks(nodes, included, functionName);
   const tables = materialize(nodes);
   const rekeyed = new Map<GraphNode, boolean>();
-  for (const node of nodes) rekeyed.set(node, REKEYS.has(node.step.op) || (KEEPS_KEY.has(node.step.op) && node.inputs.some((input) => rekeyed.get(input))));
+  for (const node of nodes)
+    rekeyed.set(node, REKEYS.has(node.step.op) || (KEEPS_KEY.has(node.step.op) && node.inputs.some((input) => rekeyed.get(input))));
   const names = nameSteps(nodes, tables, rekeyed, functionName);
   const nameOf = (node: GraphNode): string => names.get(node) ?? "";
   const repartitionBefore = (node: GraphNode, input: number): string | undefined => {
@@ -92,7 +102,12 @@ function checkSinks(nodes: readonly GraphNode[], included: ReadonlySet<GraphNode
 }
 
 /** Names of steps: the author's where there is one, otherwise made of the names of the topics they read. */
-function nameSteps(nodes: readonly GraphNode[], tables: Materialized, rekeyed: ReadonlyMap<GraphNode, boolean>, functionName: string): Map<GraphNode, string> {
+function nameSteps(
+  nodes: readonly GraphNode[],
+  tables: Materialized,
+  rekeyed: ReadonlyMap<GraphNode, boolean>,
+  functionName: string,
+): Map<GraphNode, string> {
   const names = new Map<GraphNode, string>();
   const owners = new Map<string, GraphNode>();
   for (const node of nodes) {
@@ -100,7 +115,10 @@ function nameSteps(nodes: readonly GraphNode[], tables: Materialized, rekeyed: R
     const name = given ?? derivedName(node, names);
     names.set(node, name);
     const { step } = node;
-    const things = step.op === "stream-table-join" || step.op === "with-tables" ? (step.op === "stream-table-join" && step.graceMs !== undefined) || rekeyed.get(node.inputs[0] as GraphNode) === true : NAMES_THINGS.has(step.op);
+    const things =
+      step.op === "stream-table-join" || step.op === "with-tables"
+        ? (step.op === "stream-table-join" && step.graceMs !== undefined) || rekeyed.get(node.inputs[0] as GraphNode) === true
+        : NAMES_THINGS.has(step.op);
     if (!things && !tables.stored(node)) continue;
     const other = owners.get(name);
     if (other !== undefined) {
@@ -165,7 +183,10 @@ function derivedName(node: GraphNode, names: ReadonlyMap<GraphNode, string>): st
 }
 
 /** Splits the graph at its topics: parts that are connected otherwise are one subtopology. */
-function partition(nodes: readonly GraphNode[], repartitionBefore: Plan["repartitionBefore"]): Pick<Plan, "subtopologyOf" | "outputOf" | "subtopologies"> {
+function partition(
+  nodes: readonly GraphNode[],
+  repartitionBefore: Plan["repartitionBefore"],
+): Pick<Plan, "subtopologyOf" | "outputOf" | "subtopologies"> {
   const parents: number[] = [];
   const find = (i: number): number => {
     let at = i;

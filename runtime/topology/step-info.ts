@@ -9,7 +9,10 @@ export function stepsOf(planned: Plan, stores: readonly PlacedStore[], subtopolo
   const ids = new Map(planned.nodes.map((node, i) => [node, `${node.step.op}-${i + 1}`]));
   const steps: StepInfo[] = [];
   for (const node of planned.nodes) {
-    const here = node.step.op === "global-table" ? planned.childrenOf(node).some((child) => planned.outputOf(child) === subtopology) : planned.subtopologyOf(node) === subtopology;
+    const here =
+      node.step.op === "global-table"
+        ? planned.childrenOf(node).some((child) => planned.outputOf(child) === subtopology)
+        : planned.subtopologyOf(node) === subtopology;
     if (!here) continue;
     const from: string[] = [];
     const reads: string[] = [];
@@ -28,7 +31,9 @@ export function stepsOf(planned: Plan, stores: readonly PlacedStore[], subtopolo
       from,
       reads: [...reads, ...ownReads(node, planned)],
       writes: writesOf(node, planned),
-      stores: stores.filter((store) => store.node === node && (store.subtopology === subtopology || store.subtopology === "global")).map(({ spec }) => spec.name),
+      stores: stores
+        .filter((store) => store.node === node && (store.subtopology === subtopology || store.subtopology === "global"))
+        .map(({ spec }) => spec.name),
     });
   }
   return steps;
@@ -44,7 +49,9 @@ function ownReads(node: GraphNode, planned: Plan): string[] {
 /** Topics that a step's results go to, also those that stand before the steps after it. */
 function writesOf(node: GraphNode, planned: Plan): string[] {
   const { step } = node;
-  const topics = planned.childrenOf(node).flatMap((child) => child.inputs.flatMap((input, i) => (input === node ? (planned.repartitionBefore(child, i) ?? []) : [])));
+  const topics = planned
+    .childrenOf(node)
+    .flatMap((child) => child.inputs.flatMap((input, i) => (input === node ? (planned.repartitionBefore(child, i) ?? []) : [])));
   if (step.op === "to" || step.op === "through") return [step.topic];
   if (step.op === "repartition") return [repartitionTopic(planned.application, planned.nameOf(node))];
   if (step.op === "aggregate" && step.lateTo !== undefined) topics.push(step.lateTo);

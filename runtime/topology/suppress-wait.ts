@@ -11,7 +11,12 @@ export function suppressWait(node: GraphNode): number {
       const { window } = at.step;
       return window.kind === "session" ? window.gapMs + window.graceMs : window.graceMs;
     }
-    const passes = at.step.op === "table-filter" || at.step.op === "table-map-values" || at.step.op === "suppress" || at.step.op === "table-join";
-    if (!passes) throw new KeyfoldError("topology-invalid", "suppress until the window closes: only the result of a windowed aggregation has windows that close");
+    const passes =
+      at.step.op === "table-filter" || at.step.op === "table-map-values" || at.step.op === "suppress" || at.step.op === "table-join";
+    if (!passes)
+      throw new KeyfoldError(
+        "topology-invalid",
+        "suppress until the window closes: only the result of a windowed aggregation has windows that close",
+      );
   }
 }

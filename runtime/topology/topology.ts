@@ -1,5 +1,5 @@
-import type { Headers } from "../log/record-batch.ts";
 import type { TopicConfig } from "../log/log.ts";
+import type { Headers } from "../log/record-batch.ts";
 import type { KeyValueStore, StoreSpec, TaskStore } from "../state/store.ts";
 
 /**
@@ -103,7 +103,15 @@ export interface TaskContext {
   /** A global table's store, shared read-only. */
   globalStore<V = unknown>(name: string): KeyValueStore<V>;
   /** Sends a record to a topic; the key picks the partition unless one is given. Discarded if the record under way fails. */
-  emit(topic: string, codec: Codec, key: string | null, value: unknown, timestamp: number, headers?: Headers | null, partition?: number): void;
+  emit(
+    topic: string,
+    codec: Codec,
+    key: string | null,
+    value: unknown,
+    timestamp: number,
+    headers?: Headers | null,
+    partition?: number,
+  ): void;
   /** Calls back with the current time, aligned to multiples of the interval (stream-time) or to the start (wall-clock). */
   schedule(intervalMs: number, type: PunctuationType, callback: (now: number) => void): Cancellable;
   /** Counts a record Kafka Streams would count under `dropped-records`. */

@@ -47,7 +47,10 @@ test("defineFunction: event and state from explicit types, from a stream, from a
   });
   expectTypeOf(bytes).toEqualTypeOf<FunctionDefinition<Click, number>>();
 
-  const annotated = defineFunction({ source: stream<Click>("clicks"), reduce: (n: number | undefined, click) => (n ?? 0) + click.page.length });
+  const annotated = defineFunction({
+    source: stream<Click>("clicks"),
+    reduce: (n: number | undefined, click) => (n ?? 0) + click.page.length,
+  });
   expectTypeOf(annotated).toEqualTypeOf<FunctionDefinition<Click, number>>();
 
   const asynchronous = defineFunction<CartEvent, Cart>({ source: "cart-events", reduce: async (state) => state ?? { skus: [] } });
@@ -79,7 +82,9 @@ test("streams carry their types from source to sink", () => {
 test("joins know which side may be missing", () => {
   const clicks = stream<Click>("clicks");
   const users = table<User>("users");
-  expectTypeOf(clicks.join(users, (click, user) => ({ ...click, plan: user.plan }))).toEqualTypeOf<Stream<{ user: string; page: string; bot: boolean; plan: "free" | "paid" }>>();
+  expectTypeOf(clicks.join(users, (click, user) => ({ ...click, plan: user.plan }))).toEqualTypeOf<
+    Stream<{ user: string; page: string; bot: boolean; plan: "free" | "paid" }>
+  >();
   clicks.leftJoin(users, (_click, user) => expectTypeOf(user).toEqualTypeOf<User | null>());
   clicks.join(globalTable<User>("users"), (_click, user) => expectTypeOf(user).toEqualTypeOf<User>(), { key: (click) => click.user });
   clicks.outerJoin(stream<string>("other"), (left, right) => [left, right] as const, { within: "5 minutes" });
@@ -103,7 +108,17 @@ test("aggregations: tables of states, with windowed keys where there are windows
   () => byPage.windowedBy(session("5 minutes")).aggregate({ init: () => 0, add: (n) => n + 1 });
   const plans = table<User>("users").groupBy((user) => user.plan);
   expectTypeOf(plans.count()).toEqualTypeOf<Table<number>>();
-  expectTypeOf(table<User>("users").groupBy((user) => user.plan, (user) => user.plan.length).reduce((a, b) => a + b, (a, b) => a - b)).toEqualTypeOf<Table<number>>();
+  expectTypeOf(
+    table<User>("users")
+      .groupBy(
+        (user) => user.plan,
+        (user) => user.plan.length,
+      )
+      .reduce(
+        (a, b) => a + b,
+        (a, b) => a - b,
+      ),
+  ).toEqualTypeOf<Table<number>>();
 });
 
 test("processors: records in, values out, stores by name", () => {

@@ -27,10 +27,19 @@ export default defineFunction({
 });
 `;
 
-const PARTITIONS = { clicks: { partitions: 3 }, users: { partitions: 2 }, orders: { partitions: 3 }, products: { partitions: 2 }, views: { partitions: 1 }, labels: { partitions: 1 } };
+const PARTITIONS = {
+  clicks: { partitions: 3 },
+  users: { partitions: 2 },
+  orders: { partitions: 3 },
+  products: { partitions: 2 },
+  views: { partitions: 1 },
+  labels: { partitions: 1 },
+};
 
 for (const guarantee of ["at_least_once", "exactly_once_v2"] as const) {
-  test(`joins, repartitions, windows and foreign keys over several partitions and restarts, ${guarantee}`, { timeout: 120_000 }, async () => {
+  test(`joins, repartitions, windows and foreign keys over several partitions and restarts, ${guarantee}`, {
+    timeout: 120_000,
+  }, async () => {
     const project = await createProject({ views: VIEWS, orders: ORDERS });
     let run: RunningEngine | undefined;
     try {
@@ -45,18 +54,40 @@ for (const guarantee of ["at_least_once", "exactly_once_v2"] as const) {
       run = await startEngine(config);
       const json = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
       const people = Array.from({ length: 8 }, (_, i) => `user-${i}`);
-      await run.api.append("users", people.map((key, i) => ({ key, value: json({ plan: i % 2 === 0 ? "free" : "paid" }), timestamp: 0 })));
-      await run.api.append("products", ["p0", "p1", "p2"].map((key) => ({ key, value: json({ name: key.toUpperCase() }), timestamp: 0 })));
+      await run.api.append(
+        "users",
+        people.map((key, i) => ({ key, value: json({ plan: i % 2 === 0 ? "free" : "paid" }), timestamp: 0 })),
+      );
+      await run.api.append(
+        "products",
+        ["p0", "p1", "p2"].map((key) => ({ key, value: json({ name: key.toUpperCase() }), timestamp: 0 })),
+      );
       await settled(run, "app-views-users-changelog", 8);
-      const click = (i: number, timestamp: number) => ({ key: `click-${i}`, value: json({ user: people[i % 8], page: `page-${i % 3}`, bot: i % 10 === 9 }), timestamp });
-      await run.api.append("clicks", Array.from({ length: 90 }, (_, i) => click(i, i * 500)));
-      await run.api.append("orders", Array.from({ length: 12 }, (_, i) => ({ key: `order-${i}`, value: json({ product: `p${i % 4}`, n: i }), timestamp: i })));
+      const click = (i: number, timestamp: number) => ({
+        key: `click-${i}`,
+        value: json({ user: people[i % 8], page: `page-${i % 3}`, bot: i % 10 === 9 }),
+        timestamp,
+      });
+      await run.api.append(
+        "clicks",
+        Array.from({ length: 90 }, (_, i) => click(i, i * 500)),
+      );
+      await run.api.append(
+        "orders",
+        Array.from({ length: 12 }, (_, i) => ({ key: `order-${i}`, value: json({ product: `p${i % 4}`, n: i }), timestamp: i })),
+      );
       await settled(run, "labels", 12);
       await run.stop();
       run = await startEngine(config);
       // Every partition of every step must see a time past the window's end: clicks of every user on every page, later.
-      await run.api.append("clicks", Array.from({ length: 300 }, (_, i) => ({ ...click(i, 200_000), value: json({ user: people[i % 8], page: `later-${i}` }) })));
-      await run.api.append("products", [{ key: "p3", value: json({ name: "late" }), timestamp: 5 }, { key: "p0", value: null, timestamp: 6 }]);
+      await run.api.append(
+        "clicks",
+        Array.from({ length: 300 }, (_, i) => ({ ...click(i, 200_000), value: json({ user: people[i % 8], page: `later-${i}` }) })),
+      );
+      await run.api.append("products", [
+        { key: "p3", value: json({ name: "late" }), timestamp: 5 },
+        { key: "p0", value: null, timestamp: 6 },
+      ]);
       const expected = new Map<string, number>();
       for (let i = 0; i < 90; i++) {
         if (i % 10 === 9) continue;
@@ -111,7 +142,10 @@ test("windows and history can be asked for", { timeout: 60_000 }, async () => {
   try {
     run = await startEngine(await project.config({ "commit.interval.ms": 100_000, "state.dir": `${project.dir}/state` }));
     const json = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
-    const [, hit] = await run.api.append("hits", [10_000, 40_000, 70_000].map((timestamp) => ({ key: "a", value: json(1), timestamp })));
+    const [, hit] = await run.api.append(
+      "hits",
+      [10_000, 40_000, 70_000].map((timestamp) => ({ key: "a", value: json(1), timestamp })),
+    );
     assert.ok(hit !== undefined);
     const windows = await run.api.get("counts", "a", { atLeast: { ...hit, offset: 2 }, from: 30_000, to: 90_000 });
     assert.deepEqual(JSON.parse(windows ?? ""), {
@@ -123,12 +157,24 @@ test("windows and history can be asked for", { timeout: 60_000 }, async () => {
       ],
     });
     const listed = await run.api.list("counts", { limit: 10 });
-    assert.deepEqual(listed.items.map((item) => JSON.parse(item).key), ["a@0/60000", "a@30000/90000", "a@60000/120000"]);
-    const changes = [[1, 1_000], [2, 2_000], [null, 3_000], [4, 4_000]] as const;
-    const positions = await run.api.append("prices", changes.map(([price, timestamp]) => ({ key: "x", value: json({ price }), timestamp })));
+    assert.deepEqual(
+      listed.items.map((item) => JSON.parse(item).key),
+      ["a@0/60000", "a@30000/90000", "a@60000/120000"],
+    );
+    const changes = [
+      [1, 1_000],
+      [2, 2_000],
+      [null, 3_000],
+      [4, 4_000],
+    ] as const;
+    const positions = await run.api.append(
+      "prices",
+      changes.map(([price, timestamp]) => ({ key: "x", value: json({ price }), timestamp })),
+    );
     const last = positions.at(-1);
     assert.ok(last !== undefined);
-    const price = async (query: { asOf?: number; atLeast?: typeof last }): Promise<unknown> => JSON.parse((await run?.api.get("prices", "x", query)) ?? "null")?.value;
+    const price = async (query: { asOf?: number; atLeast?: typeof last }): Promise<unknown> =>
+      JSON.parse((await run?.api.get("prices", "x", query)) ?? "null")?.value;
     assert.deepEqual(await price({ atLeast: last }), { price: 4 });
     const then = [await price({ asOf: 1_500 }), await price({ asOf: 2_000 }), await price({ asOf: 3_500 }), await price({ asOf: 4_500 })];
     assert.deepEqual(then, [{ price: 1 }, { price: 2 }, undefined, { price: 4 }]);

@@ -33,7 +33,12 @@ const SEED = Number(process.env["PROPERTY_SEED"] ?? 4_242);
 export const runs = (numRuns: number): fc.Parameters<unknown> => ({ numRuns, seed: SEED });
 
 /** Runs events through a definition in a manner, one ms of wall clock each, and hands the committed driver over. */
-export async function through<R>(definition: unknown, events: readonly Event<unknown>[], { options, restartAfter, restart }: Manner, look: (driver: Driver) => R): Promise<R> {
+export async function through<R>(
+  definition: unknown,
+  events: readonly Event<unknown>[],
+  { options, restartAfter, restart }: Manner,
+  look: (driver: Driver) => R,
+): Promise<R> {
   const driver = await createTestDriver(definition, options);
   try {
     for (const [i, { topic, ...record }] of events.entries()) {
@@ -62,6 +67,11 @@ export function sorted(map: ReadonlyMap<string, unknown>): Record<string, unknow
   return Object.fromEntries([...map].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-export function event<V>(topics: readonly string[], value: fc.Arbitrary<V | null>, latest = 60, keys: readonly string[] = ["a", "b", "a1"]): fc.Arbitrary<Event<V>> {
+export function event<V>(
+  topics: readonly string[],
+  value: fc.Arbitrary<V | null>,
+  latest = 60,
+  keys: readonly string[] = ["a", "b", "a1"],
+): fc.Arbitrary<Event<V>> {
   return fc.record({ topic: fc.constantFrom(...topics), key: fc.constantFrom(...keys), value, timestamp: fc.nat(latest) });
 }

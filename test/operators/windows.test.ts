@@ -8,29 +8,36 @@ const events = fc.array(event(["in"], fc.integer({ min: 1, max: 9 })), { minLeng
 
 test("hopping windows, updates: the sum of what is in each window and came before it closed", async () => {
   await fc.assert(
-    fc.asyncProperty(events, fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 20 }), fc.nat(30), manner, async (input, a, b, grace, how) => {
-      const [size, advance] = [Math.max(a, b), Math.min(a, b)];
-      const definition = defineFunction({
-        source: stream<number>("in"),
-        window: hopping(size, { advance, grace, retention: 1_000 }),
-        reduce: (sum: number | undefined, n: number) => (sum ?? 0) + n,
-        sink: "out",
-      });
-      const expected = new Map<string, number>();
-      let streamTime = -1;
-      for (const { key, value, timestamp } of input) {
-        streamTime = Math.max(streamTime, timestamp);
-        for (let start = 0; start <= timestamp; start += advance) {
-          const end = start + size;
-          if (end <= timestamp || end <= streamTime - grace) continue;
-          const at = `${key}@${start}/${end}`;
-          expected.set(at, (expected.get(at) ?? 0) + (value ?? 0));
+    fc.asyncProperty(
+      events,
+      fc.integer({ min: 1, max: 20 }),
+      fc.integer({ min: 1, max: 20 }),
+      fc.nat(30),
+      manner,
+      async (input, a, b, grace, how) => {
+        const [size, advance] = [Math.max(a, b), Math.min(a, b)];
+        const definition = defineFunction({
+          source: stream<number>("in"),
+          window: hopping(size, { advance, grace, retention: 1_000 }),
+          reduce: (sum: number | undefined, n: number) => (sum ?? 0) + n,
+          sink: "out",
+        });
+        const expected = new Map<string, number>();
+        let streamTime = -1;
+        for (const { key, value, timestamp } of input) {
+          streamTime = Math.max(streamTime, timestamp);
+          for (let start = 0; start <= timestamp; start += advance) {
+            const end = start + size;
+            if (end <= timestamp || end <= streamTime - grace) continue;
+            const at = `${key}@${start}/${end}`;
+            expected.set(at, (expected.get(at) ?? 0) + (value ?? 0));
+          }
         }
-      }
-      // After a crash under at-least-once, records of before may be counted again.
-      if (how.restart.crash && how.options.guarantee === "at_least_once") return;
-      assert.deepEqual(await through(definition, input, how, (driver) => finals(driver, "out")), sorted(expected));
-    }),
+        // After a crash under at-least-once, records of before may be counted again.
+        if (how.restart.crash && how.options.guarantee === "at_least_once") return;
+        assert.deepEqual(await through(definition, input, how, (driver) => finals(driver, "out")), sorted(expected));
+      },
+    ),
     runs(30),
   );
 });
@@ -97,7 +104,11 @@ test("sessions: what is within the gap of each other, whatever the order in whic
 });
 
 test("sliding windows: one ends at each record, one starts just after each that has a later one within reach", async () => {
-  const distinct = fc.uniqueArray(event(["in"], fc.integer({ min: 1, max: 9 }), 100), { selector: ({ key, timestamp }: Event) => `${key} ${timestamp}`, minLength: 1, maxLength: 30 });
+  const distinct = fc.uniqueArray(event(["in"], fc.integer({ min: 1, max: 9 }), 100), {
+    selector: ({ key, timestamp }: Event) => `${key} ${timestamp}`,
+    minLength: 1,
+    maxLength: 30,
+  });
   await fc.assert(
     fc.asyncProperty(distinct, fc.integer({ min: 1, max: 25 }), manner, async (input, diff, how) => {
       const definition = defineFunction({
@@ -108,7 +119,11 @@ test("sliding windows: one ends at each record, one starts just after each that 
       });
       const expected = new Map<string, number>();
       for (const { key, timestamp } of input) {
-        const sum = (from: number): number => input.reduce((n, one) => (one.key === key && one.timestamp >= from && one.timestamp <= from + diff ? n + (one.value ?? 0) : n), 0);
+        const sum = (from: number): number =>
+          input.reduce(
+            (n, one) => (one.key === key && one.timestamp >= from && one.timestamp <= from + diff ? n + (one.value ?? 0) : n),
+            0,
+          );
         const left = Math.max(0, timestamp - diff);
         expected.set(`${key}@${left}/${left + diff}`, sum(left));
         if (sum(timestamp + 1) > 0) expected.set(`${key}@${timestamp + 1}/${timestamp + 1 + diff}`, sum(timestamp + 1));

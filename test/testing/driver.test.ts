@@ -29,7 +29,10 @@ test("states, outputs, changelog and tombstones of a reducer", async () => {
   assert.equal(driver.state("ann"), undefined);
   assert.deepEqual(driver.read("orders"), [{ key: "ann", value: { user: "ann", skus: ["book"] }, timestamp: 5 }]);
   assert.deepEqual(driver.read("orders"), [], "read gives what is new");
-  assert.deepEqual(driver.read("carts").map(({ value }) => value), [{ skus: ["book"] }, null]);
+  assert.deepEqual(
+    driver.read("carts").map(({ value }) => value),
+    [{ skus: ["book"] }, null],
+  );
   assert.deepEqual(driver.changelog("state"), [
     { key: "ann", value: { skus: ["book"] }, timestamp: 1 },
     { key: "ann", value: null, timestamp: 5 },
@@ -55,10 +58,16 @@ test("a record that fails is dead-lettered with what was there before, or stops 
   driver.pipe("cart-events", add("pen"));
   assert.deepEqual(driver.state("ann"), { skus: ["book", "pen"] });
   const [letter] = driver.deadLetters();
-  assert.deepEqual([letter?.key, letter?.value, letter?.headers?.["keyfold.errors.state-before"]], ["ann", { type: "break" }, '{"skus":["book"]}']);
+  assert.deepEqual(
+    [letter?.key, letter?.value, letter?.headers?.["keyfold.errors.state-before"]],
+    ["ann", { type: "break" }, '{"skus":["book"]}'],
+  );
   await driver.close();
   const strict = await createTestDriver(cart, { config: { onError: "fail" } });
-  assert.throws(() => strict.pipe("cart-events", { key: "ann", value: { type: "break" } }), (error) => error instanceof KeyfoldError && error.code === "task-failed");
+  assert.throws(
+    () => strict.pipe("cart-events", { key: "ann", value: { type: "break" } }),
+    (error) => error instanceof KeyfoldError && error.code === "task-failed",
+  );
   await strict.close();
 });
 
@@ -80,7 +89,13 @@ test("a failure in the middle of a graph takes back everything the record did", 
     if (restart) await driver.restart({ wipe: true });
     assert.equal(driver.store("counted").get("a"), 1);
     driver.pipe("in", { key: "b", value: 1, timestamp: 1 });
-    assert.deepEqual(driver.read("out").map(({ key, value }) => [key, value]), [["a", 1], ["b", 1]]);
+    assert.deepEqual(
+      driver.read("out").map(({ key, value }) => [key, value]),
+      [
+        ["a", 1],
+        ["b", 1],
+      ],
+    );
     assert.equal(driver.deadLetters().length, 1);
     await driver.close();
   }
@@ -108,14 +123,24 @@ test("a crash loses nothing: what was not committed is processed again", async (
     await driver.restart({ crash: true, wipe });
     assert.deepEqual(driver.state("ann"), { skus: ["a", "b"] });
     driver.commit();
-    assert.deepEqual(driver.read("carts").map(({ value }) => value), [{ skus: ["a"] }, { skus: ["a", "b"] }]);
+    assert.deepEqual(
+      driver.read("carts").map(({ value }) => value),
+      [{ skus: ["a"] }, { skus: ["a", "b"] }],
+    );
     await driver.close();
   }
 });
 
 test("stores of every kind survive a restart as they should", async () => {
-  const sum = (store: ReturnType<typeof rocksdb>) => defineFunction<number, number>({ source: "in", store, reduce: (n = 0, add) => n + add });
-  for (const [store, wiped] of [[rocksdb(), 3], [memory(), 3], [lru({ maxEntries: 5 }), 3], [rocksdb({ logged: false }), undefined], [memory({ logged: false }), undefined]] as const) {
+  const sum = (store: ReturnType<typeof rocksdb>) =>
+    defineFunction<number, number>({ source: "in", store, reduce: (n = 0, add) => n + add });
+  for (const [store, wiped] of [
+    [rocksdb(), 3],
+    [memory(), 3],
+    [lru({ maxEntries: 5 }), 3],
+    [rocksdb({ logged: false }), undefined],
+    [memory({ logged: false }), undefined],
+  ] as const) {
     const driver = await createTestDriver(sum(store));
     driver.pipe("in", { key: "a", value: 1 });
     driver.pipe("in", { key: "a", value: 2 });
@@ -146,7 +171,13 @@ test("a reducer reads tables by name, global ones too", async () => {
 
 test("windows are read with their bounds, and late records can go to a topic", async () => {
   const driver = await createTestDriver(
-    defineFunction<number, number>({ source: "in", window: tumbling(10, { grace: 0 }), lateTo: "late", reduce: (n = 0, add) => n + add, sink: "out" }),
+    defineFunction<number, number>({
+      source: "in",
+      window: tumbling(10, { grace: 0 }),
+      lateTo: "late",
+      reduce: (n = 0, add) => n + add,
+      sink: "out",
+    }),
   );
   driver.pipe("in", { key: "a", value: 1, timestamp: 3 });
   driver.pipe("in", { key: "a", value: 2, timestamp: 14 });
@@ -158,14 +189,22 @@ test("windows are read with their bounds, and late records can go to a topic", a
   assert.equal(driver.store("state").get("a", 10), 2);
   assert.deepEqual(driver.read("late"), [{ key: "a", value: 4, timestamp: 5 }]);
   assert.equal(driver.droppedRecords, 1);
-  assert.deepEqual(driver.read("out").map(({ key }) => key), ["a@0/10", "a@10/20"]);
+  assert.deepEqual(
+    driver.read("out").map(({ key }) => key),
+    ["a@0/10", "a@10/20"],
+  );
   await driver.close();
 });
 
 test("expired windows are dropped from the store as a whole", async () => {
-  const driver = await createTestDriver(defineFunction<number, number>({ source: "in", window: tumbling(10, { retention: 40 }), reduce: (n = 0, add) => n + add }));
+  const driver = await createTestDriver(
+    defineFunction<number, number>({ source: "in", window: tumbling(10, { retention: 40 }), reduce: (n = 0, add) => n + add }),
+  );
   for (let timestamp = 0; timestamp < 500; timestamp += 5) driver.pipe("in", { key: `k${timestamp % 3}`, value: 1, timestamp });
-  const starts = driver.store("state").entries().map(({ windowStart = 0 }) => windowStart);
+  const starts = driver
+    .store("state")
+    .entries()
+    .map(({ windowStart = 0 }) => windowStart);
   assert.deepEqual([Math.min(...starts), Math.max(...starts)], [460, 490]);
   await driver.close();
 });

@@ -32,7 +32,11 @@ const VIEWS = () =>
 test("a key change before a stateful step goes through a topic, which splits the function", () => {
   assert.deepEqual(outline(VIEWS()), [
     { reads: ["clicks"], stores: [], writes: ["shop-views-clicks-users-join-left-repartition"] },
-    { reads: ["users", "shop-views-clicks-users-join-left-repartition"].sort().reverse(), stores: ["users"], writes: ["shop-views-state-repartition"] },
+    {
+      reads: ["users", "shop-views-clicks-users-join-left-repartition"].sort().reverse(),
+      stores: ["users"],
+      writes: ["shop-views-state-repartition"],
+    },
     { reads: ["shop-views-state-repartition"], stores: ["state"], writes: ["views"] },
   ]);
 });
@@ -51,10 +55,43 @@ test("a plain reducer is one step from its source: invoke knows where", () => {
 
 test("tables keep their rows only where something reads them or needs old values", () => {
   const stores = (make: () => unknown) => outline(make()).flatMap((one) => one.stores);
-  assert.deepEqual(stores(() => defineFunction({ topology: table("t").mapValues((row) => row).to("out") })), []);
-  assert.deepEqual(stores(() => defineFunction({ topology: table("t", { store: "rows" }).to("out") })), ["rows"]);
-  assert.deepEqual(stores(() => defineFunction({ topology: stream("s").join(table("t").filter(() => true), () => 1).to("out") })), ["t"]);
-  assert.deepEqual(stores(() => defineFunction({ topology: table("t").groupBy(() => "all").count("n") })), ["t", "n"]);
+  assert.deepEqual(
+    stores(() =>
+      defineFunction({
+        topology: table("t")
+          .mapValues((row) => row)
+          .to("out"),
+      }),
+    ),
+    [],
+  );
+  assert.deepEqual(
+    stores(() => defineFunction({ topology: table("t", { store: "rows" }).to("out") })),
+    ["rows"],
+  );
+  assert.deepEqual(
+    stores(() =>
+      defineFunction({
+        topology: stream("s")
+          .join(
+            table("t").filter(() => true),
+            () => 1,
+          )
+          .to("out"),
+      }),
+    ),
+    ["t"],
+  );
+  assert.deepEqual(
+    stores(() =>
+      defineFunction({
+        topology: table("t")
+          .groupBy(() => "all")
+          .count("n"),
+      }),
+    ),
+    ["t", "n"],
+  );
 });
 
 test("a global table is part of every subtopology that looks something up in it", () => {
@@ -80,7 +117,10 @@ test("names that clash, sinks that nobody listed, and queries of no store are re
     );
   };
   const clicks = stream<Click>("clicks");
-  refuses(defineFunction({ topology: [clicks.groupByKey().count().to("a"), clicks.groupByKey().count().to("b")] }), /would both be called "clicks-aggregate"/);
+  refuses(
+    defineFunction({ topology: [clicks.groupByKey().count().to("a"), clicks.groupByKey().count().to("b")] }),
+    /would both be called "clicks-aggregate"/,
+  );
   const forgotten = stream<Click>("clicks");
   forgotten.to("nowhere");
   refuses(defineFunction({ topology: forgotten.to("x") }), /\.to\("nowhere"\) is not part of the function/);
@@ -88,8 +128,12 @@ test("names that clash, sinks that nobody listed, and queries of no store are re
 });
 
 test("versioned tables are not cached, windowed changelogs know their retention", () => {
-  const [one] = compile(defineFunction({ topology: table("t", { store: rocksdb({ name: "rows", history: "1 hour" }) }) }), options).topology.subtopologies;
-  assert.deepEqual(one?.stores.map(({ cached, layout }) => ({ cached, layout })), [{ cached: false, layout: { kind: "versioned", historyMs: 3_600_000 } }]);
+  const [one] = compile(defineFunction({ topology: table("t", { store: rocksdb({ name: "rows", history: "1 hour" }) }) }), options).topology
+    .subtopologies;
+  assert.deepEqual(
+    one?.stores.map(({ cached, layout }) => ({ cached, layout })),
+    [{ cached: false, layout: { kind: "versioned", historyMs: 3_600_000 } }],
+  );
   const windowed = compile(VIEWS(), options).topology.subtopologies[2]?.stores[0];
   assert.deepEqual([windowed?.retentionMs, windowed?.layout?.kind], [86_400_000, "time-windows"]);
 });

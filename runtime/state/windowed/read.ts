@@ -52,10 +52,12 @@ export function readWindows(store: TaskStore, key: string, from: number, to: num
     const windowStore = new TimeWindowStore(store, sizeMs, retentionMs);
     const newest = windowStore.newest();
     const first = Math.max(0, from - sizeMs + 1, newest - retentionMs + 1);
-    for (let start = Math.ceil(first / advanceMs) * advanceMs; start <= Math.min(to, newest); start += advanceMs) add(start, start + sizeMs, windowStore.get(key, start));
+    for (let start = Math.ceil(first / advanceMs) * advanceMs; start <= Math.min(to, newest); start += advanceMs)
+      add(start, start + sizeMs, windowStore.get(key, start));
   } else if (layout?.kind === "sliding-windows") {
     const windowStore = new SlidingWindowStore(store, layout.diffMs, layout.retentionMs);
-    for (const [start, entry] of windowStore.fetch(key, from - layout.diffMs, to, false, windowStore.entries.newest())) add(start, start + layout.diffMs, entry);
+    for (const [start, entry] of windowStore.fetch(key, from - layout.diffMs, to, false, windowStore.entries.newest()))
+      add(start, start + layout.diffMs, entry);
   } else if (layout?.kind === "sessions") {
     const sessions = new SessionStore(store, layout.retentionMs);
     for (const { start, end, value } of sessions.find(key, from, to, sessions.entries.newest())) add(start, end, { value, timestamp: end });
@@ -76,7 +78,10 @@ export function readKey(store: TaskStore, key: string): Stamped | undefined {
 }
 
 /** What a key of a store (or of its changelog) stands for; undefined for an operator's marks and for history rows. */
-export function decodeKey(layout: TaskStore["spec"]["layout"], at: string): { readonly key: string; readonly start?: number; readonly end?: number } | undefined {
+export function decodeKey(
+  layout: TaskStore["spec"]["layout"],
+  at: string,
+): { readonly key: string; readonly start?: number; readonly end?: number } | undefined {
   if (layout === undefined) return { key: at };
   if (at === MARKS_KEY) return undefined;
   const time = (from: number): number => Number(at.slice(from, from + 16));

@@ -55,14 +55,24 @@ export class SegmentedStore {
    * Live entries of a key with from <= time <= to, by time, then `rest`; `reverse` from the last one. `newest`: no entry is
    * newer; for readers other than the operator, which knows it.
    */
-  *fetch(key: string, from: number, to: number, reverse = false, newest = this.marks.get("largest")): IterableIterator<[at: string, entry: Stamped]> {
+  *fetch(
+    key: string,
+    from: number,
+    to: number,
+    reverse = false,
+    newest = this.marks.get("largest"),
+  ): IterableIterator<[at: string, entry: Stamped]> {
     const low = Math.max(0, from, this.marks.get("largest") - this.#retentionMs + 1);
     const high = Math.min(to, newest);
     if (low > high) return;
     const first = segmentOf(low, this.#segmentMs);
     const last = segmentOf(high, this.#segmentMs);
     const length = TIME_LENGTH + key.length + 1 + TIME_LENGTH + this.#restLength;
-    for (let segment = reverse ? last : first; reverse ? segment >= first : segment <= last; segment += reverse ? -this.#segmentMs : this.#segmentMs) {
+    for (
+      let segment = reverse ? last : first;
+      reverse ? segment >= first : segment <= last;
+      segment += reverse ? -this.#segmentMs : this.#segmentMs
+    ) {
       const prefix = `${timeKey(segment)}${key}\0`;
       for (const row of this.store.range(prefix + timeKey(low), prefix + timeKey(high) + AFTER_TIMES, { reverse })) {
         // A key that goes on with a zero character and digits may lie in between.

@@ -1,6 +1,6 @@
 import type { Stamped, TaskStore } from "../store.ts";
 import { Expiry } from "./expiry.ts";
-import { Marks, MARKS_KEY } from "./marks.ts";
+import { MARKS_KEY, Marks } from "./marks.ts";
 import { AFTER_TIMES, TIME_LENGTH, TimeKeys, timeAt, timeKey } from "./time-key.ts";
 
 /** One window of one key, decoded from a store key. */

@@ -1,5 +1,5 @@
 import type { TaskStore } from "../store.ts";
-import { Marks, MARKS_KEY } from "./marks.ts";
+import { MARKS_KEY, Marks } from "./marks.ts";
 import { TIME_LENGTH, timeAt, timeKey } from "./time-key.ts";
 
 export type Side = "left" | "right";

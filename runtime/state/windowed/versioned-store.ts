@@ -109,7 +109,8 @@ export class VersionedStore {
 
   /** Prefixes of a key in the segments whose rows ended after a time, oldest first. */
   *#segments(key: string, time: number, latest: number): Iterable<string> {
-    for (let segment = segmentOf(time, this.#segmentMs); segment <= latest; segment += this.#segmentMs) yield `${HISTORY}${timeKey(segment)}${key}\0`;
+    for (let segment = segmentOf(time, this.#segmentMs); segment <= latest; segment += this.#segmentMs)
+      yield `${HISTORY}${timeKey(segment)}${key}\0`;
   }
 
   #putOlder(key: string, from: number, value: unknown, until: number): void {
