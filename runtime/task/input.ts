@@ -8,6 +8,8 @@ export interface Loaded {
   /** Position after the batch, holes included. */
   readonly next: number;
   index: number;
+  /** Rows before this have had their states read ahead. */
+  prefetched: number;
 }
 
 /** Someone waits for the state right after the record at an offset. */
@@ -51,7 +53,7 @@ export class TaskInput {
   load(batch: RecordBatch, next: number): Loaded {
     const keys = new Array<string | null>(batch.length);
     for (let i = 0; i < batch.length; i++) keys[i] = keyText(batch, i);
-    const loaded = { batch, keys, next, index: 0 };
+    const loaded = { batch, keys, next, index: 0, prefetched: 0 };
     this.queue.push(loaded);
     this.fetchPosition = next;
     return loaded;

@@ -17,6 +17,9 @@ import { createTaskContext } from "./task-context.ts";
 import { TaskMetrics } from "./task-metrics.ts";
 import type { Interrupt, TaskOptions } from "./task-options.ts";
 
+/** Records whose states are read at once. */
+const PREFETCH_RECORDS = 1_024;
+
 /**
  * One subtopology over one partition: the unit of state, of assignment, of recovery. This class is its synchronous core,
  * run alike by workers and by the test driver: feed records, process, prepare a commit, apply it or roll back. It never
@@ -117,9 +120,7 @@ export class Task {
   }
 
   load(input: TaskInput, batch: RecordBatch, next: number): void {
-    const loaded = input.load(batch, next);
-    const store = input.source.prefetch === undefined ? undefined : this.#options.stores.get(input.source.prefetch);
-    if (store !== undefined && batch.length > 1) store.prefetch(loaded.keys.filter((key) => key !== null));
+    input.load(batch, next);
   }
 
   /** A record to leave out, found by the watchdog in an earlier life of this task. */
@@ -139,6 +140,7 @@ export class Task {
         const loaded = input.queue[0];
         if (loaded === undefined) break;
         if (loaded.index < loaded.batch.length) {
+          if (loaded.index >= loaded.prefetched) this.#prefetch(input, loaded);
           if (!this.#step(input, loaded, loaded.index)) break;
           taken++;
           loaded.index++;
@@ -241,6 +243,20 @@ export class Task {
     this.#schedules.clear();
     this.#streamTime = this.#committedStreamTime;
     this.#graph = this.#options.subtopology.build(this.#context());
+  }
+
+  /** The states of the next records, read together: just before they are needed, so that they are not evicted unread. */
+  #prefetch({ source }: TaskInput, loaded: Loaded): void {
+    const { index, keys } = loaded;
+    loaded.prefetched = Math.min(keys.length, index + PREFETCH_RECORDS);
+    const store = source.prefetch === undefined ? undefined : this.#options.stores.get(source.prefetch);
+    if (store === undefined || loaded.prefetched - index < 2) return;
+    const ahead: string[] = [];
+    for (let i = index; i < loaded.prefetched; i++) {
+      const key = keys[i];
+      if (typeof key === "string") ahead.push(key);
+    }
+    store.prefetch(ahead);
   }
 
   /** One record; false: it was not taken (a retry or a rollback is due). */
