@@ -41,13 +41,19 @@ export class Queries {
     const task = this.#find(fn, partition, storeName);
     if (task === undefined) throw new KeyfoldError("not-ready", `partition ${partition} of ${fn} is not here`, { remedy: "retry" });
     const store = task.store(storeName);
-    switch (query.kind) {
-      case "get":
-        return getJson(task, store, query.key, query.query);
-      case "list":
-        return listJson(store, query.query);
-      case "count":
-        return await count(store, query.query);
+    try {
+      switch (query.kind) {
+        case "get":
+          return getJson(task, store, query.key, query.query);
+        case "list":
+          return listJson(store, query.query);
+        case "count":
+          return await count(store, query.query);
+      }
+    } catch (thrown) {
+      if (!(thrown instanceof KeyfoldError && thrown.remedy === "corrupt")) throw thrown;
+      task.runner?.damaged(thrown);
+      throw new KeyfoldError("not-ready", `a store of ${fn} was found corrupt and is restored from its changelog`, { remedy: "retry", cause: thrown });
     }
   }
 

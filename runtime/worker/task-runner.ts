@@ -138,6 +138,11 @@ export class TaskRunner {
     });
   }
 
+  /** Somebody else than the task found a store to be corrupt. */
+  damaged(error: KeyfoldError): void {
+    if (this.#adrift === undefined) void this.#exclusive(() => this.#broken(error));
+  }
+
   /** Ends it: after a last commit, or (not clean) as it is. */
   async stop(clean: boolean): Promise<void> {
     if (clean) await this.boundary(() => this.#end());
