@@ -33,7 +33,7 @@ const run = promisify(execFile);
 
 /** Runs a job in a process of its own and gives back what it printed. */
 async function child(job: Job): Promise<Record<string, unknown>> {
-  const { stdout } = await run(process.execPath, [...process.execArgv, join(import.meta.dirname, "child.ts"), JSON.stringify(job)], { maxBuffer: 1 << 20 });
+  const { stdout } = await run(process.execPath, [...process.execArgv, join(import.meta.dirname, "child.ts"), JSON.stringify(job)], { maxBuffer: 1 << 20, env: { ...process.env, MALLOC_ARENA_MAX: "2" } });
   return JSON.parse(stdout) as Record<string, unknown>;
 }
 

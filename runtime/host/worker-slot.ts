@@ -34,7 +34,7 @@ export class WorkerSlot {
     this.#worker = new Worker(new URL(`../worker/entry.${extension}`, import.meta.url), {
       name: `keyfold-worker-${data.id}`,
       workerData: { ...data, cells: this.#cells.buffer } satisfies WorkerData,
-      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(data.limits["worker.heap.max.bytes"] / 2 ** 20), maxYoungGenerationSizeMb: 32 },
+      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(data.limits["worker.heap.max.bytes"] / 2 ** 20), maxYoungGenerationSizeMb: 24 },
     });
     this.threadId = this.#worker.threadId;
     this.#port = new BatchingPort(this.#worker, (message) => {
