@@ -28,6 +28,9 @@ export const manner: fc.Arbitrary<Manner> = fc.record({
   restart: fc.record({ wipe: fc.boolean(), crash: fc.boolean() }),
 });
 
+/** With some that could be taken for the parts of store keys. */
+const KEYS: readonly string[] = ["a", "b", "a1", "", "a\u0000", "é@1/2", "a\u00000000000000000003", "😀"];
+
 const SEED = Number(process.env["PROPERTY_SEED"] ?? 4_242);
 /** A replayable run: failures print seed and path. */
 export const runs = (numRuns: number): fc.Parameters<unknown> => ({ numRuns, seed: SEED });
@@ -71,7 +74,7 @@ export function event<V>(
   topics: readonly string[],
   value: fc.Arbitrary<V | null>,
   latest = 60,
-  keys: readonly string[] = ["a", "b", "a1"],
+  keys: readonly string[] = KEYS,
 ): fc.Arbitrary<Event<V>> {
   return fc.record({ topic: fc.constantFrom(...topics), key: fc.constantFrom(...keys), value, timestamp: fc.nat(latest) });
 }
