@@ -74,6 +74,8 @@ export class StreamThread {
         return;
       case "query":
         this.#answer(message.request, this.#queries.ask(message.function, message.partition, message.store, message.query));
+        // One that waits has a deadline that the sleep does not know yet.
+        if (this.#queries.deadline < Number.POSITIVE_INFINITY) this.wake();
         return;
       case "assign":
         for (const [topic, count] of message.partitions) this.#partitions.set(topic, count);
