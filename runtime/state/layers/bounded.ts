@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import { fastBuffer } from "../../log/fast-buffer.ts";
 import type { RecordBatch } from "../../log/record-batch.ts";
 import { compareUtf8 } from "../sorted-keys.ts";
@@ -11,19 +12,25 @@ import type { ChangeListener, StoreLayer } from "./layer.ts";
  * for it. Gets are not logged: after a restore entries are as recent as their last put, as in Kafka Streams.
  */
 export class BoundedStore<V> extends ForwardingStore<V> {
-  readonly #maxEntries: number;
-  /** Keys from the longest unused to the last used. */
-  #recent = new Set<string>();
+  /** The keys by use. */
+  readonly #recent: LRUCache<string, true>;
+  /** While a put drives entries out: its timestamp, which goes on their tombstones. */
+  #evicting: number | undefined;
   #changed: ChangeListener<V> | undefined;
 
   constructor(inner: StoreLayer<V>, maxEntries: number) {
     super(inner);
-    this.#maxEntries = maxEntries;
+    this.#recent = new LRUCache({
+      max: maxEntries,
+      dispose: (_, key, reason) => {
+        if (reason === "evict" && this.#evicting !== undefined) this.inner.delete(key, this.#evicting);
+      },
+    });
   }
 
   override get(key: string): Stamped<V> | undefined {
     const found = this.inner.get(key);
-    if (found !== undefined) this.#touch(key);
+    if (found !== undefined) this.#recent.set(key, true);
     return found;
   }
 
@@ -32,12 +39,9 @@ export class BoundedStore<V> extends ForwardingStore<V> {
       this.delete(key, timestamp);
       return;
     }
-    this.#touch(key);
-    while (this.#recent.size > this.#maxEntries) {
-      const oldest = this.#recent.values().next().value as string;
-      this.#recent.delete(oldest);
-      this.inner.delete(oldest, timestamp);
-    }
+    this.#evicting = timestamp;
+    this.#recent.set(key, true);
+    this.#evicting = undefined;
     this.inner.put(key, value, timestamp);
     this.#changed?.(key, value, timestamp);
   }
@@ -53,7 +57,7 @@ export class BoundedStore<V> extends ForwardingStore<V> {
   }
 
   override dropRange(from: string, to: string): void {
-    for (const key of this.#recent) if (compareUtf8(key, from) >= 0 && compareUtf8(key, to) < 0) this.#recent.delete(key);
+    for (const key of [...this.#recent.keys()]) if (compareUtf8(key, from) >= 0 && compareUtf8(key, to) < 0) this.#recent.delete(key);
     this.inner.dropRange(from, to);
   }
 
@@ -64,9 +68,11 @@ export class BoundedStore<V> extends ForwardingStore<V> {
   override rollback(): void {
     this.inner.rollback();
     const present = new Set(this.inner.keys());
+    const used = [...this.#recent.rkeys()].filter((key) => present.has(key));
     // What was evicted since the last commit is back, as the longest unused.
     const back = [...present].filter((key) => !this.#recent.has(key));
-    this.#recent = new Set([...back, ...[...this.#recent].filter((key) => present.has(key))]);
+    this.#recent.clear();
+    for (const key of [...back, ...used]) this.#recent.set(key, true);
   }
 
   override restore(batch: RecordBatch, next: number): number {
@@ -77,13 +83,8 @@ export class BoundedStore<V> extends ForwardingStore<V> {
       if (start < 0) continue;
       const key = buffer.utf8Slice(start, batch.keyEnd[i] as number);
       if ((batch.valueStart[i] as number) < 0) this.#recent.delete(key);
-      else this.#touch(key);
+      else this.#recent.set(key, true);
     }
     return applied;
-  }
-
-  #touch(key: string): void {
-    this.#recent.delete(key);
-    this.#recent.add(key);
   }
 }
