@@ -16,6 +16,8 @@ export class BoundedStore<V> extends ForwardingStore<V> {
   readonly #recent: LRUCache<string, true>;
   /** While a put drives entries out: its timestamp, which goes on their tombstones. */
   #evicting: number | undefined;
+  /** Restored entries beyond a bound that was lowered: the next put drives them out. */
+  #over: string[] = [];
   #changed: ChangeListener<V> | undefined;
 
   constructor(inner: StoreLayer<V>, maxEntries: number) {
@@ -23,7 +25,9 @@ export class BoundedStore<V> extends ForwardingStore<V> {
     this.#recent = new LRUCache({
       max: maxEntries,
       dispose: (_, key, reason) => {
-        if (reason === "evict" && this.#evicting !== undefined) this.inner.delete(key, this.#evicting);
+        if (reason !== "evict") return;
+        if (this.#evicting === undefined) this.#over.push(key);
+        else this.inner.delete(key, this.#evicting);
       },
     });
   }
@@ -40,6 +44,7 @@ export class BoundedStore<V> extends ForwardingStore<V> {
       return;
     }
     this.#evicting = timestamp;
+    for (const extra of this.#over.splice(0)) if (!this.#recent.has(extra)) this.inner.delete(extra, timestamp);
     this.#recent.set(key, true);
     this.#evicting = undefined;
     this.inner.put(key, value, timestamp);
@@ -72,6 +77,7 @@ export class BoundedStore<V> extends ForwardingStore<V> {
     // What was evicted since the last commit is back, as the longest unused.
     const back = [...present].filter((key) => !this.#recent.has(key));
     this.#recent.clear();
+    this.#over = [];
     for (const key of [...back, ...used]) this.#recent.set(key, true);
   }
 
