@@ -33,7 +33,8 @@ export class Collector {
         else builder.truncate(mark);
       });
     }
-    this.#touched.length = 0;
+    // What comes next is taken back by the next rewind again.
+    this.begin();
   }
 
   setPartitions(topic: string, count: number): void {
