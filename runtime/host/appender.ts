@@ -4,12 +4,6 @@ import type { Log } from "../log/log.ts";
 import { partitionOf, StickyPartitioner } from "../log/partitioner.ts";
 import { BatchBuilder, type Headers } from "../log/record-batch.ts";
 
-/** What waits for one appended record. */
-export interface Appended {
-  readonly partition: number;
-  readonly offset: number;
-}
-
 type Waiter = { readonly resolve: (position: Position) => void; readonly reject: (error: KeyfoldError) => void };
 
 interface Pending {

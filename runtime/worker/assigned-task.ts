@@ -179,6 +179,7 @@ export class AssignedTask {
       lag: this.lag,
       ...(this.#restoring === undefined ? {} : { restore: this.#restoring }),
       entries,
+      ...(this.runner === undefined ? {} : { processLatency: this.runner.processLatency.snapshot(), commitLatency: this.runner.commitLatency.snapshot() }),
       counters: { processed, failures, retries, deadLettered, punctuations, commits, rollbacks, dropped: { ...dropped } },
     };
   }

@@ -1,8 +1,9 @@
 import type { ErrorWire } from "../errors.ts";
 import type { EngineSettings, FunctionSettings, Limits } from "../config/resolved.ts";
 import type { Manifest } from "../bundle/manifest.ts";
-import type { GetQuery, ListQuery, RouteRequest, RouteResponse } from "../host/api.ts";
+import type { GetQuery, ListQuery, RouteRequest } from "../host/api.ts";
 import type { CommitRequest, FetchRequest, OutBatch, TopicPartition, TopicSpec } from "../log/log.ts";
+import type { LatencySnapshot } from "../observe/latency-histogram.ts";
 import type { TaskState } from "../task/states.ts";
 
 /** Everything that crosses between the main thread and a worker. Messages of one turn travel as one array. */
@@ -107,6 +108,8 @@ export interface TaskStatus {
   readonly lag: number;
   readonly restore?: { store: string; position: number; end: number };
   readonly entries: Record<string, number>;
+  readonly processLatency?: LatencySnapshot;
+  readonly commitLatency?: LatencySnapshot;
   readonly counters: { processed: number; failures: number; retries: number; deadLettered: number; punctuations: number; commits: number; rollbacks: number; dropped: Record<string, number> };
 }
 
@@ -115,8 +118,4 @@ export interface WorkerStatus {
   readonly tasks: TaskStatus[];
   readonly cache: { usedBytes: number; dirtyBytes: number; hits: number; misses: number };
   readonly heapBytes: number;
-}
-
-export interface RouteAnswer {
-  readonly response: RouteResponse;
 }

@@ -2,6 +2,7 @@ import { KeyfoldError } from "../errors.ts";
 import type { CommitRequest, Log } from "../log/log.ts";
 import { decodeBatches } from "../log/record-batch.ts";
 import type { TaskInput, Watch } from "../task/input.ts";
+import { LatencyHistogram } from "../observe/latency-histogram.ts";
 import type { Task } from "../task/task.ts";
 
 /** Records processed before other tasks and messages get their turn. */
@@ -43,6 +44,9 @@ export interface RunnerOptions {
  */
 export class TaskRunner {
   readonly task: Task;
+  /** Of one turn: up to SLICE records of one task. */
+  readonly processLatency = new LatencyHistogram();
+  readonly commitLatency = new LatencyHistogram();
   readonly #o: RunnerOptions;
   /** Fetches under way, with what ends them: a rollback must not wait for a long poll. */
   readonly #fetching = new Map<TaskInput, AbortController>();
@@ -93,7 +97,9 @@ export class TaskRunner {
     this.#pump();
     task.inFlight.expire(this.#o.reducerTimeoutMs);
     if (task.nextWallClock <= task.options.wallClock()) task.punctuate(task.options.wallClock());
+    const begun = performance.now();
     const taken = task.process(SLICE);
+    if (taken > 0) this.processLatency.observe(performance.now() - begun);
     if (task.interrupt !== undefined) {
       void this.#exclusive(() => this.#interrupted());
       return taken > 0;
@@ -178,6 +184,7 @@ export class TaskRunner {
   async #commit(): Promise<void> {
     if (this.#adrift !== undefined) return;
     for (const topic of this.task.collector.unresolved()) await this.#resolve(topic);
+    const begun = performance.now();
     const prepared = this.task.prepareCommit();
     if (this.task.interrupt !== undefined) return;
     const request = prepared === undefined ? undefined : await this.#withLate(prepared);
@@ -195,7 +202,9 @@ export class TaskRunner {
     }
     this.#lastCommit = performance.now();
     this.#backoff = 0;
-    if (request !== undefined) this.#o.committed();
+    if (request === undefined) return;
+    this.commitLatency.observe(this.#lastCommit - begun);
+    this.#o.committed();
   }
 
   /** A flush may have emitted to topics not seen before: that belongs to this very commit. */
