@@ -132,6 +132,11 @@ export interface StoreSpec {
   readonly migrate?: Readonly<Record<number, (state: unknown) => unknown>>;
   /** Windowed stores: the changelog gets `compact,delete` and this retention (plus a day, as Kafka Streams does). */
   readonly retentionMs?: number;
+  /**
+   * Tell the flush listener also of keys that came and went between two flushes: somebody may have looked them up meanwhile.
+   * Default false, as in Kafka Streams.
+   */
+  readonly tellAll?: boolean;
   /** How keys are laid out, where they are not simply the record keys (see state/windowed). */
   readonly layout?: StoreLayout;
 }

@@ -53,7 +53,12 @@ function storesOf(node: GraphNode, plan: Plan): PlacedStore[] {
   const name = plan.nameOf(node);
   const options = ownStore(node) ?? {};
   const here = plan.outputOf(node);
-  const rows = (): PlacedStore => ({ spec: rowStore(name, options), node, subtopology: here, visible: true });
+  const rows = (): PlacedStore => ({
+    spec: { ...rowStore(name, options), ...(plan.tables.lookedUp(node) ? { tellAll: true } : {}) },
+    node,
+    subtopology: here,
+    visible: true,
+  });
   const buffer = (bufferName: string, subtopology = here, retentionMs?: number): PlacedStore => ({
     spec: bufferSpec(bufferName, { logged: options.logged ?? true }, retentionMs),
     node,

@@ -6,6 +6,8 @@ export interface Materialized {
   /** The step has rows of its own in a store. */
   stored(node: GraphNode): boolean;
   sendsOld(node: GraphNode): boolean;
+  /** Its rows are looked up by joins that put their results right when it changes. */
+  lookedUp(node: GraphNode): boolean;
   /** Updates may be out of order and then leave the latest row as it is. */
   versioned(node: GraphNode): boolean;
 }
@@ -17,6 +19,7 @@ export interface Materialized {
 export function materialize(nodes: readonly GraphNode[]): Materialized {
   const stored = new Set<GraphNode>();
   const sendsOld = new Set<GraphNode>();
+  const lookedUp = new Set<GraphNode>();
 
   const hasStore = (node: GraphNode): boolean => stored.has(node) || ownStore(node) !== undefined || ALWAYS.has(node.step.op);
 
@@ -53,17 +56,17 @@ export function materialize(nodes: readonly GraphNode[]): Materialized {
         if (right !== undefined) read(right);
         break;
       case "table-join":
-        if (left !== undefined) read(left);
-        if (right !== undefined) read(right);
+        if (left !== undefined) read(left, true);
+        if (right !== undefined) read(right, true);
         if (left !== undefined && node.step.how !== "inner") enable(left, true);
         if (right !== undefined && node.step.how === "outer") enable(right, true);
         break;
       case "foreign-key-join":
         if (left !== undefined) {
-          read(left);
+          read(left, true);
           enable(left, true);
         }
-        if (right !== undefined) read(right);
+        if (right !== undefined) read(right, true);
         break;
       default:
     }
@@ -71,11 +74,13 @@ export function materialize(nodes: readonly GraphNode[]): Materialized {
   for (const node of nodes) if (node.step.op === "table-filter" && enable(inputOf(node), false)) sendsOld.add(node);
 
   /** The rows are looked up: the nearest tables that can be read must be stored. */
-  function read(node: GraphNode): void {
-    if (hasStore(node)) return;
+  function read(node: GraphNode, corrected = false): void {
     const { op } = node.step;
-    if (op === "table" || op === "to-table") stored.add(node);
-    else for (const input of node.inputs) read(input);
+    const source = op === "table" || op === "to-table";
+    if (source) stored.add(node);
+    if (source || hasStore(node)) {
+      if (corrected) lookedUp.add(node);
+    } else for (const input of node.inputs) read(input, corrected);
   }
 
   const versioned = (node: GraphNode): boolean => {
@@ -84,7 +89,7 @@ export function materialize(nodes: readonly GraphNode[]): Materialized {
     return (node.step.op === "table-filter" || node.step.op === "table-map-values") && versioned(inputOf(node));
   };
 
-  return { stored: hasStore, sendsOld: (node) => sendsOld.has(node), versioned };
+  return { stored: hasStore, sendsOld: (node) => sendsOld.has(node), lookedUp: (node) => lookedUp.has(node), versioned };
 }
 
 /** Steps that cannot work without a store. */

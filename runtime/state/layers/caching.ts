@@ -254,7 +254,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     const { key, current, previous, timestamp } = entry;
     const listener = this.#listener;
     // As in Kafka Streams: what came and went between two commits was never there for anyone downstream.
-    const nothing = listener !== undefined && current === undefined && previous === undefined;
+    const nothing = listener !== undefined && current === undefined && previous === undefined && this.spec.tellAll !== true;
     if (!nothing) {
       if (current === undefined) this.#inner.delete(key, timestamp);
       else this.#inner.put(key, current.value as V, current.timestamp);

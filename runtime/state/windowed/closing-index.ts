@@ -1,5 +1,5 @@
 import type { TaskStore } from "../store.ts";
-import { AFTER_TIMES, TIME_LENGTH, timeAt, timeKey } from "./time-key.ts";
+import { TIME_LENGTH, timeAt, timeKey } from "./time-key.ts";
 
 /**
  * Windows that wait to be emitted when they close, in the order in which they will be: `<time><key>\0<other time>`. Used
@@ -23,7 +23,7 @@ export class ClosingIndex {
   /** Windows with a time of at most `to`, in order. */
   *upTo(to: number): IterableIterator<[time: number, key: string, other: number]> {
     if (to < 0) return;
-    for (const [at] of this.#store.range("0", timeKey(to) + AFTER_TIMES)) {
+    for (const [at] of this.#store.range("0", timeKey(to + 1))) {
       yield [timeAt(at, 0), at.slice(TIME_LENGTH, at.length - TIME_LENGTH - 1), timeAt(at, at.length - TIME_LENGTH)];
     }
   }

@@ -38,7 +38,7 @@ export class ExpiryQueue {
 
   /** Takes out the keys that are due, in order of their queued times, then key. */
   *takeDue(now: number, timestamp: number): IterableIterator<string> {
-    for (const [at] of this.#store.range(`${DUE}0`, DUE + timeKey(now) + AFTER_TIMES)) {
+    for (const [at] of this.#store.range(`${DUE}0`, DUE + timeKey(now + 1))) {
       const key = at.slice(1 + TIME_LENGTH);
       this.#store.delete(at, timestamp);
       const touched = this.#store.get(TOUCHED + key)?.value as number | undefined;

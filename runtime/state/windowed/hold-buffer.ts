@@ -1,6 +1,6 @@
 import type { TaskStore } from "../store.ts";
 import { Marks } from "./marks.ts";
-import { AFTER_TIMES, TIME_LENGTH, timeAt, timeKey } from "./time-key.ts";
+import { TIME_LENGTH, timeAt, timeKey } from "./time-key.ts";
 
 const SEQUENCE_LENGTH = 10;
 
@@ -29,7 +29,7 @@ export class HoldBuffer {
   /** Takes out the records with a time of at most `last`, in time order. */
   *takeUpTo(last: number): IterableIterator<{ readonly key: string; readonly time: number; readonly value: unknown }> {
     if (this.#earliest > last) return;
-    for (const [at, entry] of this.#store.range("0", timeKey(last) + AFTER_TIMES)) {
+    for (const [at, entry] of this.#store.range("0", timeKey(last + 1))) {
       const time = timeAt(at, 0);
       this.#store.delete(at, time);
       yield { key: at.slice(TIME_LENGTH, at.length - SEQUENCE_LENGTH - 1), time, value: entry.value };

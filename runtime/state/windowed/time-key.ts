@@ -1,6 +1,6 @@
 const DIGITS = 16;
 
-/** Sorts above every time, and above what follows a time within the same prefix. */
+/** Sorts above every time, but not above every key. */
 export const AFTER_TIMES = "~";
 
 /** Length of a time in a store key. */

@@ -1,7 +1,7 @@
 import type { Stamped, TaskStore } from "../store.ts";
 import { Expiry } from "./expiry.ts";
 import { MARKS_KEY, Marks } from "./marks.ts";
-import { AFTER_TIMES, TIME_LENGTH, TimeKeys, timeAt, timeKey } from "./time-key.ts";
+import { TIME_LENGTH, TimeKeys, timeAt, timeKey } from "./time-key.ts";
 
 /** One window of one key, decoded from a store key. */
 export interface WindowRow {
@@ -45,7 +45,7 @@ export class TimeWindowStore {
 
   /** Windows with from <= start <= to in order of start, then key, expired or not. */
   *starting(from: number, to: number): IterableIterator<[row: WindowRow, entry: Stamped]> {
-    for (const [at, entry] of this.store.range(timeKey(Math.max(0, from)), timeKey(to) + AFTER_TIMES)) {
+    for (const [at, entry] of this.store.range(timeKey(Math.max(0, from)), timeKey(to + 1))) {
       yield [this.row(at), entry];
     }
   }
