@@ -222,7 +222,7 @@ export class TestDriver {
   #interrupted(driverTask: DriverTask): void {
     const { task } = driverTask;
     const { interrupt } = task;
-    if (interrupt?.kind === "failed") throw interrupt.error;
+    if (interrupt?.kind === "failed" || interrupt?.kind === "broken") throw interrupt.error;
     if (interrupt?.kind === "rollback" || (interrupt?.kind === "retry" && interrupt.dirty)) {
       task.rollback();
       driverTask.sent.length = 0;
@@ -253,7 +253,7 @@ export class TestDriver {
     const { task } = driverTask;
     this.#resolve(task);
     let request = task.prepareCommit();
-    if (task.interrupt?.kind === "failed") throw task.interrupt.error;
+    if (task.interrupt?.kind === "failed" || task.interrupt?.kind === "broken") throw task.interrupt.error;
     if (task.interrupt !== undefined) {
       this.#step(driverTask);
       request = task.prepareCommit();
