@@ -108,7 +108,10 @@ describe("what fails below the engine", () => {
     const answers: Promise<string>[] = [];
     for (; told.length < 6; fed += 50) {
       await feed(fed, 49, 7);
-      answers.push(run.api.invoke("sum", `k${(fed + 49) % 7}`, Buffer.from(JSON.stringify({ n: fed + 49 })), "committed"));
+      const answer = run.api.invoke("sum", `k${(fed + 49) % 7}`, Buffer.from(JSON.stringify({ n: fed + 49 })), "committed");
+      // Looked at below; a refusal that comes earlier is no failure of the test.
+      answer.catch(() => {});
+      answers.push(answer);
       await until("a commit or two", async () => run !== undefined && (run.api.notReady().length > 0 || Number(Object.values((await run.api.tasks())[0]?.committed ?? {})[0] ?? 0) > fed - 200));
     }
     // Who was answered was answered truly; who could not be is told to look.
