@@ -39,12 +39,16 @@ function withoutCode({ subtopologies }: Topology): TopologyManifest {
     subtopologies: subtopologies.map(({ id, sources, stores, sinks, repartitions, steps }) => ({
       id,
       sources: sources.map(({ topic, codec, global }) => ({ topic, codec: codec.name, global: global ?? false })),
-      stores: stores.map(({ name, engine, logged, changelog, retentionMs }) => ({
+      stores: stores.map(({ name, engine, logged, cached, changelog, retentionMs, schemaVersion, layout }) => ({
         name,
         engine: engine.kind,
         logged,
         windowed: retentionMs !== undefined,
         changelog,
+        schemaVersion,
+        cached,
+        ...(engine.kind === "lru" ? { maxEntries: engine.maxEntries } : {}),
+        ...(layout === undefined ? {} : { layout }),
         ...(retentionMs === undefined ? {} : { retentionMs }),
       })),
       sinks: sinks.map(({ topic, codec }) => ({ topic, codec: codec.name })),

@@ -1,6 +1,7 @@
 import type { StepInfo } from "../topology/topology.ts";
 import type { FunctionSettings } from "../config/resolved.ts";
 import type { TopicConfig } from "../log/log.ts";
+import type { StoreLayout } from "../state/store.ts";
 
 /**
  * What a build says of a function without running it: `<buildDir>/<name>/manifest.json`, beside `bundle.mjs` and
@@ -46,4 +47,10 @@ export interface StoreManifest {
   readonly windowed: boolean;
   readonly changelog: TopicConfig;
   readonly retentionMs?: number;
+  /** Version of the shape of its values: with another one it is opened anew at a swap, so that states are migrated. */
+  readonly schemaVersion: number;
+  readonly cached: boolean;
+  /** Of an lru store. */
+  readonly maxEntries?: number;
+  readonly layout?: StoreLayout;
 }
