@@ -2,7 +2,7 @@ import { KeyfoldError } from "../errors.ts";
 import type { InputRecord, Position } from "./api.ts";
 import type { Log } from "../log/log.ts";
 import { partitionOf, StickyPartitioner } from "../log/partitioner.ts";
-import { BatchBuilder, type Headers } from "../log/record-batch.ts";
+import { BatchBuilder, type BatchBuilderOptions, type Headers } from "../log/record-batch.ts";
 
 type Waiter = { readonly resolve: (position: Position) => void; readonly reject: (error: KeyfoldError) => void };
 
@@ -28,6 +28,7 @@ const GATHER_RECORDS = 512;
  */
 export class Appender {
   readonly #log: Log;
+  readonly #batches: Pick<BatchBuilderOptions, "maxBatchBytes">;
   readonly #pending = new Map<string, Pending[]>();
   readonly #sticky = new Map<string, StickyPartitioner>();
   #scheduled = false;
@@ -38,8 +39,10 @@ export class Appender {
   /** Appends of a partition whose offsets are not yet told, by `topic/partition`. */
   readonly #unsettled = new Map<string, Promise<void>>();
 
-  constructor(log: Log) {
+  /** `maxBatchBytes`: where a batch ends and another begins. */
+  constructor(log: Log, options: Pick<BatchBuilderOptions, "maxBatchBytes"> = {}) {
     this.#log = log;
+    this.#batches = options;
   }
 
   /** Appends one record; `onPosition` runs, synchronously with the news, before any reader of the partition is answered. */
@@ -48,7 +51,7 @@ export class Appender {
     let lanes = this.#pending.get(topic);
     if (lanes === undefined) this.#pending.set(topic, (lanes = []));
     let lane = lanes[partition];
-    if (lane === undefined) lanes[partition] = lane = { topic, partition, builder: new BatchBuilder(), waiters: [] };
+    if (lane === undefined) lanes[partition] = lane = { topic, partition, builder: new BatchBuilder(this.#batches), waiters: [] };
     lane.builder.append(record.key, record.value, record.timestamp ?? Date.now(), headersOf(record.headers));
     lane.waiters.push({ resolve, reject });
     if (this.#scheduled) return;

@@ -1,3 +1,4 @@
+import { randomBytes, randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import type { Manifest } from "../bundle/manifest.ts";
 import type { ResolvedConfig } from "../config/resolved.ts";
@@ -8,20 +9,26 @@ import type { FromWorker, RestoreEvent } from "../worker/messages.ts";
 import type { HostApi } from "./api.ts";
 import { Appender } from "./appender.ts";
 import { Fleet } from "./fleet.ts";
+import { FunctionGroup, taskId } from "./function-group.ts";
 import { type FunctionState, HostedFunction } from "./functions.ts";
 import { createHostApi, type Scrape } from "./host-api.ts";
 import { Invoker } from "./invoker.ts";
 import { LiveQueries } from "./live-queries.ts";
-import { tasksOf } from "./placement.ts";
+import type { Join } from "./open-log.ts";
+import { type PlannedTask, tasksOf } from "./placement.ts";
 import { StateCleaner } from "./state-cleaner.ts";
 import { ensureTopics, type Partitions } from "./topics.ts";
 
 /** Time workers get to commit and close when the host stops. */
 const CLOSE_GRACE_MS = 30_000;
+/** Kafka takes one batch of a partition at a time, of at most 1 MiB unless told otherwise. */
+const KAFKA_BATCH_BYTES = 512 * 1024;
 
 export interface EngineOptions {
   readonly config: ResolvedConfig;
   readonly log: Log;
+  /** Where several hosts share the tasks: makes this one a member of a function's group. Without it, all tasks are ours. */
+  readonly join?: Join;
   readonly logger: Logger;
   readonly onStateChange?: (fn: string, next: FunctionState, previous: FunctionState) => void;
   readonly onRestore?: (event: RestoreEvent) => void;
@@ -35,6 +42,7 @@ export class Engine {
   readonly #o: EngineOptions;
   readonly #functions = new Map<string, HostedFunction>();
   readonly #partitions: Partitions = new Map();
+  readonly #groups = new Map<string, FunctionGroup>();
   readonly #fleet: Fleet;
   readonly #appender: Appender;
   readonly #invoker: Invoker;
@@ -43,18 +51,24 @@ export class Engine {
   readonly #cleaner: StateCleaner;
   #changes: Promise<void> = Promise.resolve();
   #runningWaiters: (() => void)[] = [];
-  #url = "";
+  #url: string | undefined;
+  readonly #id: string;
 
   constructor(options: EngineOptions) {
     this.#o = options;
     const { config, log } = options;
-    this.#appender = new Appender(log);
+    const kafka = log.kind === "kafka";
+    const invokeToken = randomBytes(6).toString("hex");
+    this.#id = config.engine["group.instance.id"] ?? randomUUID();
+    this.#appender = new Appender(log, kafka ? { maxBatchBytes: KAFKA_BATCH_BYTES } : {});
     this.#fleet = new Fleet({
       config,
       log,
       partitions: this.#partitions,
       settled: this.#appender.settled,
-      receive: (message) => this.#receive(message),
+      invokeToken,
+      membership: (fn) => this.#groups.get(fn)?.membership,
+      receive: (message, worker) => this.#receive(message, worker),
       function: (name) => this.#functions.get(name),
       failed: (fn, error) => this.#failed(fn, error),
       restarted: (tasks) => {
@@ -72,7 +86,7 @@ export class Engine {
       }
       // Without a worker they wait: when the task runs again they are told to the one that has it.
       else this.#fleet.owner(order.function, invokeSubtopology(fn.manifest), order.partition)?.send({ kind: "watch", ...order });
-    });
+    }, kafka ? invokeToken : undefined);
     this.#cleaner = new StateCleaner(config, (dirs) => options.logger.info({ dirs }, "removed task directories that nobody used (state.cleanup.delay.ms)"));
     this.api = createHostApi({
       config,
@@ -84,12 +98,15 @@ export class Engine {
       invoker: this.#invoker,
       live: this.#live,
       scrape: options.scrape ?? (() => Promise.resolve("")),
-      url: () => this.#url,
+      url: () => this.#url ?? "",
+      groups: this.#groups,
     });
   }
 
+  /** Where this host is reached: others are told when it joins their groups, so it joins none before. */
   setUrl(url: string): void {
     this.#url = url;
+    for (const group of this.#groups.values()) group.start();
   }
 
   async start(manifests: readonly Manifest[]): Promise<void> {
@@ -106,7 +123,7 @@ export class Engine {
         fn.replace(manifest);
         await this.#fleet.swap(fn.code);
       } else {
-        await this.#fleet.release(fn.name);
+        await this.#leave(fn.name);
         fn.replace(manifest);
         await this.#run(fn);
       }
@@ -119,7 +136,7 @@ export class Engine {
       const fn = this.#functions.get(name);
       if (fn === undefined) return;
       fn.stop("PENDING_SHUTDOWN");
-      await this.#fleet.release(name);
+      await this.#leave(name);
       fn.stop("NOT_RUNNING");
       this.#functions.delete(name);
       this.#invoker.fail(name, stopped(name, undefined));
@@ -137,7 +154,9 @@ export class Engine {
     for (const fn of this.#functions.values()) if (fn.error === undefined) fn.stop("PENDING_SHUTDOWN");
     await this.#changes.catch(() => {});
     await this.#cleaner.close();
-    await (force ? this.#fleet.kill() : this.#fleet.close(CLOSE_GRACE_MS));
+    const ended = force ? this.#fleet.kill() : this.#fleet.close(CLOSE_GRACE_MS);
+    await Promise.all([ended, ...[...this.#groups.values()].map((group) => group.end(ended, force ? { leave: false } : undefined))]);
+    this.#groups.clear();
     this.#invoker.close();
     this.#live.close();
     for (const fn of this.#functions.values()) if (fn.error === undefined) fn.stop("NOT_RUNNING");
@@ -162,12 +181,58 @@ export class Engine {
   async #run(fn: HostedFunction): Promise<void> {
     await ensureTopics(this.#o.log, this.#o.config, fn.manifest, this.#partitions);
     const tasks = tasksOf(fn.manifest, this.#partitions);
-    fn.expect(tasks.map(({ subtopology, partition }) => `${subtopology}_${partition}`));
+    const { join } = this.#o;
+    if (join === undefined) this.#assigned(fn, tasks);
+    else this.#join(fn, join, tasks);
+  }
+
+  #assigned(fn: HostedFunction, tasks: readonly PlannedTask[]): void {
+    fn.expect(tasks.map(taskId));
     this.#fleet.assign(tasks, [fn.code]);
     this.#live.resume();
   }
 
-  #receive(message: Exclude<FromWorker, { kind: "log" | "abort" | "answer" }>): void {
+  #join(fn: HostedFunction, join: Join, tasks: readonly PlannedTask[]): void {
+    const { config, logger } = this.#o;
+    const group = new FunctionGroup({
+      join,
+      config,
+      fn,
+      tasks,
+      partitions: this.#partitions,
+      self: () => ({ id: this.#id, url: this.#url ?? "" }),
+      assigned: (mine) => {
+        // It has failed, and is about to leave.
+        if (fn.error !== undefined) return;
+        logger.info({ function: fn.name, tasks: mine.map(taskId) }, "tasks assigned");
+        this.#assigned(fn, mine);
+        const subtopology = invokeSubtopology(fn.manifest);
+        const moved = new KeyfoldError("not-ready", "the event was accepted, but its task has moved to another host; read the key", { remedy: "retry" });
+        this.#invoker.fail(fn.name, moved, (partition) => this.#fleet.owner(fn.name, subtopology, partition) === undefined);
+      },
+      revoked: async (commit) => {
+        logger.info({ function: fn.name, commit }, "tasks given up");
+        fn.unassigned();
+        await this.#fleet.release(fn.name, commit);
+      },
+      warn: (error) => logger.warn({ function: fn.name, code: error.code, error: error.message }, "group membership"),
+      failed: (error) => this.#failed(fn.name, error),
+    });
+    this.#groups.set(fn.name, group);
+    fn.unassigned();
+    if (this.#url !== undefined) group.start();
+  }
+
+  /** Commits and gives up a function's tasks, then leaves its group. */
+  async #leave(name: string): Promise<void> {
+    const group = this.#groups.get(name);
+    const released = this.#fleet.release(name);
+    if (group === undefined) return released;
+    await group.end(released, { leave: true });
+    this.#groups.delete(name);
+  }
+
+  #receive(message: Exclude<FromWorker, { kind: "log" | "abort" | "answer" }>, worker: number): void {
     switch (message.kind) {
       case "watched":
         this.#invoker.answered(message.ids, message.bodies);
@@ -187,10 +252,21 @@ export class Engine {
       case "read":
         this.#read(message);
         return;
+      case "member":
+        this.#isMember(message.request, message.function, worker);
+        return;
       case "notice":
         this.#o.logger[message.level](message.fields, message.message);
         return;
     }
+  }
+
+  #isMember(request: number, fn: string, worker: number): void {
+    const asked = this.#groups.get(fn)?.isMember() ?? Promise.resolve(false);
+    asked.then(
+      (value) => this.#fleet.send(worker, { kind: "answer", request, value }),
+      (thrown: unknown) => this.#fleet.send(worker, { kind: "answer", request, error: KeyfoldError.from(thrown).toWire() }),
+    );
   }
 
   /** A function's own routes ask for its state, whichever worker has it. */
@@ -210,7 +286,7 @@ export class Engine {
     fn.fail(error);
     this.#invoker.fail(name, stopped(name, error));
     // A worker that dies meanwhile has let go of it as well.
-    this.#change(() => this.#fleet.release(name)).catch((thrown: unknown) => this.#o.logger.debug({ function: name, error: String(thrown) }, "a failed function was not released cleanly"));
+    this.#change(() => this.#leave(name)).catch((thrown: unknown) => this.#o.logger.debug({ function: name, error: String(thrown) }, "a failed function was not released cleanly"));
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ResolvedConfig } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
+import type { Membership } from "../log/kafka/api/offsets.ts";
 import type { Log } from "../log/log.ts";
 import { StateDirectory } from "../state/directory.ts";
 import type { Glimpse } from "../worker/cells.ts";
@@ -34,6 +35,9 @@ export interface FleetOptions {
   readonly settled: (topic: string, partition: number) => Promise<void> | undefined;
   readonly receive: (message: Exclude<FromWorker, { kind: "log" | "abort" | "answer" }>, worker: number) => void;
   readonly partitions: ReadonlyMap<string, number>;
+  readonly invokeToken: string;
+  /** Where this host stands in the group of an application; undefined where there is none. */
+  readonly membership: (fn: string) => Membership | undefined;
   readonly function: (name: string) => HostedFunction | undefined;
   /** A function that cannot go on: its tasks are taken from all workers. */
   readonly failed: (fn: string, error: KeyfoldError) => void;
@@ -71,14 +75,14 @@ export class Fleet {
     });
   }
 
-  /** Commits and closes a function's tasks everywhere. */
-  async release(fn: string): Promise<void> {
+  /** Commits and closes a function's tasks everywhere; `commit` false: they belong to others by now. */
+  async release(fn: string, commit = true): Promise<void> {
     await Promise.all(
       this.#members.map(async (member) => {
         if (!member.tasks.some((task) => task.function === fn)) return;
         for (let i = member.tasks.length - 1; i >= 0; i--) if (member.tasks[i]?.function === fn) member.tasks.splice(i, 1);
         if (member.replacing) return;
-        await member.slot.ask({ kind: "release", function: fn }).catch((thrown: unknown) => {
+        await member.slot.ask({ kind: "release", function: fn, commit }).catch((thrown: unknown) => {
           // Its thread went down with the tasks: nothing is left to release.
           if (!member.replacing) throw thrown;
         });
@@ -111,6 +115,11 @@ export class Fleet {
 
   workerOf(fn: string, subtopology: number, partition: number): number {
     return this.#members.findIndex(({ tasks }) => tasks.some((t) => t.function === fn && t.subtopology === subtopology && t.partition === partition));
+  }
+
+  /** Sends to one worker, the answer to a question of its own for example. */
+  send(worker: number, message: ToWorker): void {
+    this.#members[worker]?.slot.send(message);
   }
 
   broadcast(message: ToWorker): void {
@@ -170,7 +179,8 @@ export class Fleet {
         cacheBytes: Math.floor(engine["cache.max.bytes.buffering"] / threads),
         storeMemoryBytes: engine["state.memory.bytes"],
         defaultPartitions: config.defaultPartitions,
-        log: { kind: "embedded" },
+        log: config.log,
+        invokeToken: this.#o.invokeToken,
       },
       log,
       settled,
@@ -184,7 +194,11 @@ export class Fleet {
       const poisons = this.#poisons.get(taskName(task)) ?? [];
       return { ...task, poisons: poisons.map(({ topic, partition, offset, error }) => ({ topic, partition, offset, error: error.toWire() })) };
     });
-    member.slot.send({ kind: "assign", code, tasks: assignments, partitions: [...this.#o.partitions], stores: this.#storeCount() });
+    const memberships = code.flatMap(({ manifest: { name } }) => {
+      const membership = this.#o.membership(name);
+      return membership === undefined ? [] : [[`${this.#o.config.name}-${name}`, membership] as const];
+    });
+    member.slot.send({ kind: "assign", code, tasks: assignments, partitions: [...this.#o.partitions], stores: this.#storeCount(), memberships });
   }
 
   /** Stores on this host, for each one's share of the memory budget. */

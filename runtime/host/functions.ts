@@ -16,6 +16,8 @@ export class HostedFunction {
   #state: FunctionState = "CREATED";
   #error: KeyfoldError | undefined;
   readonly #tasks = new Map<string, TaskState>();
+  /** Which tasks are ours is known. */
+  #assigned = false;
   readonly #listener: (fn: string, next: FunctionState, previous: FunctionState) => void;
 
   constructor(manifest: Manifest, config: ResolvedConfig, listener: (fn: string, next: FunctionState, previous: FunctionState) => void) {
@@ -66,11 +68,19 @@ export class HostedFunction {
     this.#error = undefined;
   }
 
-  /** Expects these tasks; until all run it is rebalancing. */
+  /** Expects these tasks, which may be none of many; until all run it is rebalancing. */
   expect(tasks: readonly string[]): void {
     this.#tasks.clear();
     for (const task of tasks) this.#tasks.set(task, "CREATED");
     this.#error = undefined;
+    this.#assigned = true;
+    this.#refresh();
+  }
+
+  /** Its tasks are being divided over the hosts anew. */
+  unassigned(): void {
+    this.#tasks.clear();
+    this.#assigned = false;
     this.#refresh();
   }
 
@@ -91,13 +101,14 @@ export class HostedFunction {
 
   /** Tasks that do not run yet. */
   waiting(): string[] {
+    if (!this.#assigned) return [`${this.name} waits to be told its tasks`];
     return [...this.#tasks].filter(([, state]) => state !== "RUNNING" && state !== "PAUSED").map(([task, state]) => `${this.name} task ${task} is ${state}`);
   }
 
   #refresh(): void {
-    if (this.#error !== undefined) return;
+    if (this.#error !== undefined || this.#state === "PENDING_SHUTDOWN" || this.#state === "NOT_RUNNING") return;
     const up = [...this.#tasks.values()].every((state) => state === "RUNNING" || state === "PAUSED");
-    this.#become(up && this.#tasks.size > 0 ? "RUNNING" : "REBALANCING");
+    this.#become(up && this.#assigned ? "RUNNING" : "REBALANCING");
   }
 
   #become(state: FunctionState): void {

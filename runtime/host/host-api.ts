@@ -4,10 +4,11 @@ import type { Log } from "../log/log.ts";
 import { decodeBatches } from "../log/record-batch.ts";
 import { partitionOf } from "../log/partitioner.ts";
 import type { WorkerStatus } from "../worker/messages.ts";
-import type { GetQuery, HostApi, ListQuery, Position, RouteResponse, TaskInfo } from "./api.ts";
+import type { GetQuery, HostApi, HostInfo, ListQuery, Position, RouteResponse, TaskInfo } from "./api.ts";
 import type { Appender } from "./appender.ts";
 import { storeSubtopology } from "./engine.ts";
 import type { Fleet } from "./fleet.ts";
+import { type FunctionGroup, taskId } from "./function-group.ts";
 import type { HostedFunction } from "./functions.ts";
 import type { Invoker } from "./invoker.ts";
 import type { LiveQueries } from "./live-queries.ts";
@@ -25,13 +26,15 @@ export interface HostApiParts {
   readonly live: LiveQueries;
   readonly scrape: Scrape;
   readonly url: () => string;
+  /** The groups of the functions, where several hosts share their tasks. */
+  readonly groups: ReadonlyMap<string, FunctionGroup>;
 }
 
 export type Scrape = (functions: readonly { name: string; version: string; state: string }[], workers: readonly WorkerStatus[]) => Promise<string>;
 
 /** HostApi over the engine's parts: finds who owns what, asks, and puts the answers of several partitions together. */
 export function createHostApi(parts: HostApiParts): HostApi {
-  const { config, log, functions, partitions, fleet, appender, invoker, live, scrape, url } = parts;
+  const { config, log, functions, partitions, fleet, appender, invoker, live, scrape, url, groups } = parts;
   const hosted = (name: string): HostedFunction => {
     const fn = functions.get(name);
     if (fn === undefined) throw new KeyfoldError("function-unknown", `no function ${JSON.stringify(name)}; there ${functions.size === 1 ? "is" : "are"} ${[...functions.keys()].join(", ")}`, { details: { function: name } });
@@ -51,10 +54,20 @@ export function createHostApi(parts: HostApiParts): HostApi {
     const count = Math.max(0, ...sources.filter(({ global }) => !global).map(({ topic }) => partitions.get(topic) ?? 0));
     const owner = (partition: number) => {
       const slot = fleet.owner(name, subtopology, partition);
-      if (slot === undefined) throw new KeyfoldError("not-ready", `partition ${partition} of ${name} has no worker now`, { remedy: "retry" });
+      if (slot === undefined) throw elsewhere(name, subtopology, partition);
       return slot;
     };
-    return { store, count, owner };
+    return { store, subtopology, count, owner };
+  };
+  /** Which host has a task, as far as it is known; this one has all where there are no groups. */
+  const ownerOf = (name: string, subtopology: number, partition: number): { id: string; url: string } | undefined => {
+    const group = groups.get(name);
+    return group === undefined ? { id: config.engine["group.instance.id"] ?? "local", url: url() } : group.ownerOf(taskId({ function: name, subtopology, partition }));
+  };
+  const elsewhere = (name: string, subtopology: number, partition: number): KeyfoldError => {
+    const at = groups.get(name) === undefined ? undefined : ownerOf(name, subtopology, partition);
+    const where = at === undefined ? "has no worker now" : `is on host ${at.id}${at.url === "" ? "" : ` (${at.url})`}`;
+    return new KeyfoldError("not-ready", `partition ${partition} of ${name} ${where}`, { remedy: "retry", ...(at === undefined ? {} : { details: { host: at } }) });
   };
   const countOf = (topic: string): number | Promise<number> => partitions.get(topic) ?? ensureUserTopic(log, config, topic, partitions);
 
@@ -102,7 +115,14 @@ export function createHostApi(parts: HostApiParts): HostApi {
       );
     },
 
-    hosts: () => [{ id: config.engine["group.instance.id"] ?? "local", url: url(), tasks: fleet.taskCount }],
+    hosts: () => {
+      if (groups.size === 0) return [{ id: config.engine["group.instance.id"] ?? "local", url: url(), tasks: fleet.taskCount }];
+      const all = new Map<string, HostInfo>();
+      for (const group of groups.values()) {
+        for (const host of group.hosts()) all.set(host.id, { ...host, tasks: host.tasks + (all.get(host.id)?.tasks ?? 0) });
+      }
+      return [...all.values()];
+    },
 
     append: async (topic, records) => {
       const count = await countOf(topic);
@@ -113,6 +133,12 @@ export function createHostApi(parts: HostApiParts): HostApi {
       const fn = up(hosted(name));
       const invoke = fn.manifest.invoke;
       if (invoke === undefined) throw new KeyfoldError("bad-request", `function ${name} cannot be invoked: its state is more than one step from its source; append to its topic instead`);
+      const subtopology = storeSubtopology(fn.manifest, invoke.store);
+      const partition = partitionOf(key, partitions.get(invoke.topic) ?? 1);
+      // Somebody else would process it, and could not tell us the result.
+      if (groups.get(name)?.ownerOf(taskId({ function: name, subtopology, partition })) !== undefined && fleet.owner(name, subtopology, partition) === undefined) {
+        throw elsewhere(name, subtopology, partition);
+      }
       return invoker.invoke({ function: name, topic: invoke.topic, partitions: partitions.get(invoke.topic) ?? 1, key, event, wait });
     },
 
@@ -148,8 +174,9 @@ export function createHostApi(parts: HostApiParts): HostApi {
     },
 
     metadata: (name, key) => {
-      const { count } = queried(name);
-      return { partition: partitionOf(key, count), active: { id: config.engine["group.instance.id"] ?? "local", url: url() }, standbys: [] };
+      const { subtopology, count } = queried(name);
+      const partition = partitionOf(key, count);
+      return { partition, active: ownerOf(name, subtopology, partition) ?? null, standbys: [] };
     },
 
     live: (name, key, listener) => {

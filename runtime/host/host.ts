@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { readManifests } from "../bundle/build-dir.ts";
 import type { Manifest } from "../bundle/manifest.ts";
 import type { ResolvedConfig } from "../config/resolved.ts";
@@ -6,7 +5,6 @@ import { KeyfoldError } from "../errors.ts";
 import { createInternalApp } from "../http/internal-app.ts";
 import { createPublicApp } from "../http/public-app.ts";
 import { listen, type Listening } from "../http/server.ts";
-import { openEmbeddedLog } from "../log/embedded/log.ts";
 import type { Log } from "../log/log.ts";
 import { createLogger, type Logger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
@@ -14,6 +12,7 @@ import type { RestoreEvent } from "../worker/messages.ts";
 import type { HostApi } from "./api.ts";
 import type { FunctionState } from "./functions.ts";
 import { Engine } from "./engine.ts";
+import { openHostLog } from "./open-log.ts";
 
 export interface HostOptions {
   readonly logger?: Logger;
@@ -47,15 +46,13 @@ export interface RunningHost {
  */
 export async function startHost(config: ResolvedConfig, options: HostOptions = {}): Promise<RunningHost> {
   const logger = options.logger ?? createLogger({ level: config.logLevel });
-  if (config.log.kind !== "embedded") {
-    throw new KeyfoldError("config-invalid", `log.kind "${config.log.kind}": this version's host runs on the embedded log`, { details: { key: "log.kind" } });
-  }
   const manifests = readManifests(config.buildDir);
   if (manifests.length === 0) throw new KeyfoldError("function-unknown", `no built function in ${config.buildDir}; run \`keyfold build\` first`);
-  const log = await openEmbeddedLog({ dir: join(config.engine["state.dir"], "log"), flush: config.log.flush });
+  const { log, join } = await openHostLog(config);
   const metrics = createMetrics();
   const engine = new Engine({
     config, log, logger,
+    ...(join === undefined ? {} : { join }),
     scrape: async (functions, workers) => {
       metrics.functions(functions);
       metrics.workers(workers);

@@ -1,5 +1,7 @@
 import { type ErrorWire, KeyfoldError } from "../errors.ts";
+import { INVOKE_HEADER, invokeHeader } from "../worker/invoke-header.ts";
 import type { Appender } from "./appender.ts";
+import { partitionOf } from "../log/partitioner.ts";
 import type { Position } from "./api.ts";
 
 interface Waiting {
@@ -7,7 +9,8 @@ interface Waiting {
   readonly reject: (error: KeyfoldError) => void;
   readonly deadline: number;
   readonly call: Invocation;
-  readonly position: Position;
+  /** Undefined until the log has told it. */
+  position: Position | undefined;
 }
 
 export interface Invocation {
@@ -32,20 +35,24 @@ export interface WatchOrder {
 /**
  * Invoke: append one event, wait for the state after it. What is waited for is told to the worker in the very turn in which
  * the offsets become known, before the worker's fetch is answered, so the state is caught as it passes.
+ *
+ * Where a worker may read an event before we hear of its offset (`token` is given: Kafka), the event says in a header who waits for it.
  */
 export class Invoker {
   readonly #appender: Appender;
   readonly #send: (order: WatchOrder) => void;
   readonly #maxWaitMs: number;
+  readonly #token: string | undefined;
   readonly #waiting = new Map<number, Waiting>();
   readonly #sweep: NodeJS.Timeout;
   #orders = new Map<string, WatchOrder>();
   #next = 1;
 
-  constructor(appender: Appender, maxWaitMs: number, send: (order: WatchOrder) => void) {
+  constructor(appender: Appender, maxWaitMs: number, send: (order: WatchOrder) => void, token?: string) {
     this.#appender = appender;
     this.#maxWaitMs = maxWaitMs;
     this.#send = send;
+    this.#token = token;
     this.#sweep = setInterval(() => this.#expire(), 1_000);
     this.#sweep.unref();
   }
@@ -56,6 +63,10 @@ export class Invoker {
 
   invoke(call: Invocation): Promise<string> {
     return new Promise((resolve, reject) => {
+      if (this.#token !== undefined) {
+        this.#invokeByHeader(this.#token, call, resolve, reject);
+        return;
+      }
       this.#appender.append(call.topic, call.partitions, { key: call.key, value: call.event }, (position) => this.#watch(call, position, resolve, reject), reject, true);
     });
   }
@@ -76,10 +87,10 @@ export class Invoker {
     this.#appender.answered(answered);
   }
 
-  /** A function has stopped: nobody will answer. */
-  fail(fn: string, error: KeyfoldError): void {
+  /** A function has stopped, or (`which`) partitions of it have moved to another host: nobody will answer. */
+  fail(fn: string, error: KeyfoldError, which: (partition: number) => boolean = () => true): void {
     const wire = error.toWire();
-    const ids = [...this.#waiting].flatMap(([id, { call }]) => (call.function === fn ? [id] : []));
+    const ids = [...this.#waiting].flatMap(([id, { call, position }]) => (call.function === fn && which(position?.partition ?? partitionOf(call.key, call.partitions)) ? [id] : []));
     this.answered(
       ids,
       ids.map(() => wire),
@@ -92,6 +103,16 @@ export class Invoker {
     this.#waiting.clear();
   }
 
+  #invokeByHeader(token: string, call: Invocation, resolve: (json: string) => void, reject: (error: KeyfoldError) => void): void {
+    const id = this.#next++;
+    const waiting: Waiting = { resolve, reject, deadline: performance.now() + this.#maxWaitMs, call, position: undefined };
+    this.#waiting.set(id, waiting);
+    const headers = { [INVOKE_HEADER]: invokeHeader(token, id, call.wait, call.function) };
+    const failed = (error: KeyfoldError): void => this.answered([id], [error.toWire()]);
+    this.#appender.append(call.topic, call.partitions, { key: call.key, value: call.event, headers }, (position) => (waiting.position = position), failed, true);
+    this.#appender.awaiting(1);
+  }
+
   #watch(call: Invocation, position: Position, resolve: (json: string) => void, reject: (error: KeyfoldError) => void): void {
     const id = this.#next++;
     this.#appender.awaiting(1);
@@ -101,7 +122,7 @@ export class Invoker {
 
   /** A task runs again, in another worker: what is still waited for is told to it anew. */
   rewatch(fn: string, partition: number): void {
-    for (const [id, { call, position }] of this.#waiting) if (call.function === fn && position.partition === partition) this.#order(id, call, position);
+    for (const [id, { call, position }] of this.#waiting) if (call.function === fn && position?.partition === partition) this.#order(id, call, position);
   }
 
   #order(id: number, call: Invocation, { partition, offset }: Position): void {
@@ -135,5 +156,5 @@ export class Invoker {
 }
 
 function where({ call, position }: Waiting): string {
-  return `${call.topic}[${position.partition}] offset ${position.offset}`;
+  return position === undefined ? call.topic : `${call.topic}[${position.partition}] offset ${position.offset}`;
 }

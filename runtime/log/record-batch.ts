@@ -23,7 +23,7 @@ export interface RecordBatch {
   readonly headers?: readonly (Headers | null)[];
 }
 
-export { BatchBuilder } from "./batch-builder.ts";
+export { BatchBuilder, type BatchBuilderOptions } from "./batch-builder.ts";
 export { decodeBatches } from "./batch-decoder.ts";
 export { keyBytes, keyText, valueBytes, valueText } from "./batch-fields.ts";
 export { countRecords, NO_TIMESTAMP } from "./batch-header.ts";

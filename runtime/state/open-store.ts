@@ -35,6 +35,8 @@ export interface OpenStoreOptions {
   readonly iterators?: IteratorRegistry;
   /** Deep-freeze values given out and taken in (dev). */
   readonly freeze?: boolean;
+  /** Size at which a batch of the changelog ends and another begins. Default: the builder's. */
+  readonly maxBatchBytes?: number;
   /** Told when a store was set aside as corrupt or emptied for its age. */
   readonly onNotice?: (notice: StoreNotice) => void;
 }
@@ -61,7 +63,7 @@ export async function openStore<V = unknown>(spec: StoreSpec, options: OpenStore
     },
   );
   const codec = new ValueCodec(spec, { task, maxBytes: options.stateMaxBytes, freeze });
-  let store: StoreLayer<V> = new ChangeLoggingStore<V>(spec, engine, codec, cache, now);
+  let store: StoreLayer<V> = new ChangeLoggingStore<V>(spec, engine, codec, cache, now, options.maxBatchBytes);
   // The cache would hide from an lru store which of its entries are in use.
   if (spec.engine.kind === "lru") store = new BoundedStore(store, spec.engine.maxEntries);
   else if (spec.cached && cache.maxBytes > 0) store = new CachingStore(store, cache, metrics);

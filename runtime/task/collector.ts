@@ -1,6 +1,6 @@
 import type { OutBatch } from "../log/log.ts";
 import { partitionOf } from "../log/partitioner.ts";
-import { BatchBuilder, type Headers } from "../log/record-batch.ts";
+import { BatchBuilder, type BatchBuilderOptions, type Headers } from "../log/record-batch.ts";
 import type { Codec } from "../topology/topology.ts";
 
 /**
@@ -10,8 +10,13 @@ import type { Codec } from "../topology/topology.ts";
 export class Collector {
   readonly #outputs = new Map<string, Output>();
   readonly #touched: Touched[] = [];
+  readonly #maxBatchBytes: number | undefined;
   #record = 0;
   #bytes = 0;
+
+  constructor({ maxBatchBytes }: Pick<BatchBuilderOptions, "maxBatchBytes"> = {}) {
+    this.#maxBatchBytes = maxBatchBytes;
+  }
 
   /** Bytes held, roughly. */
   get bytes(): number {
@@ -118,7 +123,7 @@ export class Collector {
     const target = partition ?? (key === null ? output.next++ % output.count : partitionOf(key, output.count));
     let builder = output.partitions.get(target);
     if (builder === undefined) {
-      builder = new BatchBuilder();
+      builder = new BatchBuilder(this.#maxBatchBytes === undefined ? {} : { maxBatchBytes: this.#maxBatchBytes });
       output.partitions.set(target, builder);
     }
     builder.append(key, value, timestamp, headers);

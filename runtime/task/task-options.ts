@@ -22,6 +22,8 @@ export interface TaskOptions extends FailurePolicyOptions {
   readonly maxTaskIdleMs: number;
   readonly atomic: boolean;
   readonly frozen: boolean;
+  /** Size at which a batch of outputs ends and another begins. Default: the builder's. */
+  readonly maxBatchBytes?: number;
   readonly logger: TaskLogger;
   /** Wall-clock schedules are aligned to this, epoch ms. Default: the moment at which they are made. */
   readonly scheduleStart?: number;

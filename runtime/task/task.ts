@@ -29,7 +29,7 @@ export class Task {
   readonly id: string;
   readonly inputs: readonly TaskInput[];
   readonly metrics = new TaskMetrics();
-  readonly collector = new Collector();
+  readonly collector: Collector;
   readonly inFlight: InFlight;
   #options: TaskOptions;
   #graph: TaskGraph | undefined;
@@ -54,6 +54,7 @@ export class Task {
 
   constructor(options: TaskOptions) {
     this.#options = options;
+    this.collector = new Collector(options);
     this.id = `${options.subtopology.id}_${options.partition}`;
     this.inFlight = new InFlight(options.maxInFlightKeys);
     const inputs: TaskInput[] = [];

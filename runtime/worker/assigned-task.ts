@@ -1,8 +1,10 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import type { ErrorPolicy } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
 import type { CommitRequest, Log, TopicPartition } from "../log/log.ts";
+import type { RecordBatch } from "../log/record-batch.ts";
 import { windowedKey } from "../define/windowed-key.ts";
 import { decodeKey, readKey } from "../state/windowed/read.ts";
 import { Checkpoint } from "../state/checkpoint.ts";
@@ -15,6 +17,7 @@ import type { TaskStore } from "../state/store.ts";
 import type { TaskLock } from "../state/task-lock.ts";
 import { RecordFailure } from "../task/failure.ts";
 import { stateJson } from "../task/json.ts";
+import type { TaskInput } from "../task/input.ts";
 import { restoreStore } from "../task/restore.ts";
 import type { TaskState } from "../task/states.ts";
 import { Task } from "../task/task.ts";
@@ -23,12 +26,17 @@ import { changelogTopic } from "../topology/names.ts";
 import type { Subtopology, TaskLogger } from "../topology/topology.ts";
 import type { Cells } from "./cells.ts";
 import type { LoadedFunction } from "./functions.ts";
+import { takeInvokes } from "./invoke-header.ts";
 import type { FromWorker, TaskAssignment, TaskStatus, WorkerData } from "./messages.ts";
 import { type Answer, TaskRunner } from "./task-runner.ts";
 
 const DEFAULT_DELETE_RETENTION_MS = 24 * 60 * 60 * 1000;
 /** How long to wait for a directory that its last owner still flushes. */
 const LOCK_WAIT_MS = 30_000;
+/** Longest pause before a task that could not be opened is opened again. */
+const REOPEN_PAUSE_MS = 10_000;
+/** Kafka takes one batch of a partition at a time, of at most 1 MiB unless told otherwise. */
+const KAFKA_BATCH_BYTES = 512 * 1024;
 /** Between two writes of `.checkpoint`: it is for people, the stores keep their own positions. */
 const CHECKPOINT_INTERVAL_MS = 1_000;
 
@@ -44,6 +52,10 @@ export interface AssignedTaskOptions {
   readonly wake: () => void;
   readonly commit: (request: CommitRequest, answers: readonly Answer[]) => Promise<number[]>;
   readonly answer: (answers: readonly Answer[]) => void;
+  /** Where several hosts share the tasks: fences whoever committed as this producer before. */
+  readonly takeOver?: (producer: string) => Promise<void>;
+  /** And: has the task not been taken from us? */
+  readonly stillMember?: () => Promise<boolean>;
   readonly notify: (message: FromWorker) => void;
 }
 
@@ -121,10 +133,29 @@ export class AssignedTask {
 
   /** Opens and restores the stores, then runs. Never rejects: a failure is told. */
   open(): Promise<void> {
-    this.#opening = this.#open().catch((thrown: unknown) => {
-      if (!this.#abort.signal.aborted) this.#failed(KeyfoldError.from(thrown, "task-failed"));
-    });
+    this.#opening = this.#openInTheEnd();
     return this.#opening;
+  }
+
+  /** While the log or a disk says that it may be better later, it is tried again. */
+  async #openInTheEnd(): Promise<void> {
+    const { signal } = this.#abort;
+    for (let pause = 100; !signal.aborted; pause = Math.min(REOPEN_PAUSE_MS, pause * 2)) {
+      try {
+        await this.#open();
+        return;
+      } catch (thrown) {
+        if (signal.aborted) return;
+        const error = KeyfoldError.from(thrown, "task-failed");
+        if (error.remedy !== "retry" || error.code === "store-locked") {
+          this.#failed(error);
+          return;
+        }
+        this.#logger().warn("the task could not be opened; it is tried again", { code: error.code, error: error.message, pauseMs: pause });
+        await this.#closeStores();
+        await delay(pause, undefined, { signal }).catch(() => undefined);
+      }
+    }
   }
 
   async swap(loaded: LoadedFunction): Promise<void> {
@@ -137,25 +168,29 @@ export class AssignedTask {
     });
   }
 
-  /** Commits, closes the stores and gives the directory back. */
-  async close(): Promise<void> {
+  /** Commits (unless it is somebody else's by now), closes the stores and gives the directory back. */
+  async close(commit = true): Promise<void> {
     this.#abort.abort();
     await this.#opening;
     const { runner } = this;
     if (runner !== undefined) {
-      await runner.stop(runner.task.state === "RUNNING" || runner.task.state === "PAUSED");
+      await runner.stop(commit && (runner.task.state === "RUNNING" || runner.task.state === "PAUSED"));
       if (runner.task.state !== "FAILED") runner.task.move("SUSPENDED");
       runner.task.close();
       runner.task.move("CLOSED");
     }
     await this.#checkpointing;
     if (runner !== undefined) await this.#writeCheckpoint();
+    await this.#closeStores();
+    this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  async #closeStores(): Promise<void> {
     // Nobody finds a store that is closed, or being closed.
     const stores = [...this.#stores.values()];
     this.#stores.clear();
     for (const store of stores) await store.close();
-    this.#lock?.release();
-    this.#lock = undefined;
   }
 
   status(): TaskStatus {
@@ -188,16 +223,18 @@ export class AssignedTask {
     const subtopology = this.#subtopology;
     if (subtopology === undefined) throw new KeyfoldError("function-invalid", `function ${this.assignment.function} has no subtopology ${this.assignment.subtopology}`);
     this.#tell("RESTORING");
-    this.#lock = await this.#directory.lock(this.id, { waitMs: LOCK_WAIT_MS, signal: this.#abort.signal });
+    this.#lock ??= await this.#directory.lock(this.id, { waitMs: LOCK_WAIT_MS, signal: this.#abort.signal });
+    const task = this.#createTask(subtopology);
+    task.move("RESTORING");
+    // Whoever had the task before can commit no more from here on: what we read is the last word.
+    if (task.options.atomic) await this.#o.takeOver?.(this.#producer);
+    const sources = task.inputs.map(({ topic, partition }): TopicPartition => ({ topic, partition }));
+    const committed = await this.#o.log.committed(this.#loaded.application, sources);
+    const ranges = await this.#o.log.offsets(sources);
     for (const spec of subtopology.stores) {
       await this.#openStore(spec);
       if (spec.logged) await this.#restore(spec);
     }
-    const task = this.#createTask(subtopology);
-    task.move("RESTORING");
-    const sources = task.inputs.map(({ topic, partition }): TopicPartition => ({ topic, partition }));
-    const committed = await this.#o.log.committed(this.#loaded.application, sources);
-    const ranges = await this.#o.log.offsets(sources);
     const latest = this.#loaded.settings["auto.offset.reset"] === "latest";
     task.start(
       committed.map((offset, i) => (task.inputs[i]?.source.global ? undefined : offset)),
@@ -216,7 +253,12 @@ export class AssignedTask {
       defaultPartitions: data.defaultPartitions,
       wake: this.#o.wake,
       answer: this.#o.answer,
-      failed: (error) => this.#failed(error),
+      mayReturn: this.#o.stillMember !== undefined,
+      ...(data.log.kind === "kafka" ? { arrived: (input, batch) => this.#arrived(input, batch) } : {}),
+      failed: (error) => {
+        if (this.#abort.signal.aborted) this.#logger().warn("the task was given up without a last commit", { code: error.code, error: error.message });
+        else this.#failed(error);
+      },
       reopen: (error) => this.#reopen(task, error),
       committed: () => this.#committed(),
     });
@@ -226,7 +268,12 @@ export class AssignedTask {
 
   /** After a failure of the log or a store: brings the task to what the log says is committed, with new stores if need be. */
   async #reopen(task: Task, error: KeyfoldError): Promise<void> {
-    const { log } = this.#o;
+    const { log, stillMember, takeOver } = this.#o;
+    if (error.code === "fenced") {
+      if (!(await stillMember?.())) throw new KeyfoldError("not-ready", `task ${this.id} is taken from us: waiting for the group`, { remedy: "retry" });
+      // Nobody has it but us: the transaction had been open for too long.
+      if (task.options.atomic) await takeOver?.(this.#producer);
+    }
     // An empty write: a log that has failed recovers with it, and only then tells what it really holds.
     await log.append([]);
     const committed = await log.committed(
@@ -250,6 +297,19 @@ export class AssignedTask {
     }
     task.restart(committed.map((offset, i) => (task.inputs[i]?.source.global ? undefined : offset)));
     this.#tell("RUNNING");
+  }
+
+  get #producer(): string {
+    return `${this.#loaded.application}-${this.id}`;
+  }
+
+  /** Events that somebody waits for say so themselves. */
+  #arrived(input: TaskInput, batch: RecordBatch): RecordBatch {
+    if (batch.headers === undefined) return batch;
+    const answers = this.#loaded.invokeStore !== undefined && this.#stores.has(this.#loaded.invokeStore);
+    return takeInvokes(batch, this.#o.data.invokeToken, this.#loaded.name, (offset, watch) => {
+      if (answers) input.watches.set(offset, watch);
+    });
   }
 
   async #setAside(store: string, reason: string): Promise<void> {
@@ -292,6 +352,7 @@ export class AssignedTask {
       maxTaskIdleMs: data.engine["max.task.idle.ms"],
       atomic: guarantee === "exactly_once_v2",
       frozen: data.dev,
+      ...(data.log.kind === "kafka" ? { maxBatchBytes: KAFKA_BATCH_BYTES } : {}),
       wallClock: Date.now,
       logger: this.#logger(),
       cells: { cells, index: this.assignment.index },
@@ -329,6 +390,7 @@ export class AssignedTask {
       now: Date.now,
       deleteRetentionMs: Number(spec.changelog["delete.retention.ms"] ?? DEFAULT_DELETE_RETENTION_MS),
       freeze: data.dev,
+      ...(data.log.kind === "kafka" ? { maxBatchBytes: KAFKA_BATCH_BYTES } : {}),
       metrics: this.metrics,
       onNotice: ({ message, ...fields }) => this.#logger().warn(message, fields),
     });

@@ -6,8 +6,15 @@ import { StreamThread } from "./stream-thread.ts";
 if (parentPort === null) throw new Error("this file is a worker's entry; the host starts it");
 
 const parent = parentPort;
+const data = workerData as WorkerData;
+// What the main thread says meanwhile waits in the port.
+const kafka =
+  data.log.kind === "kafka"
+    ? await (await import("../log/kafka/log.ts")).openKafkaLog({ ...data.log, clientId: `${data.name}-worker-${data.id}` })
+    : undefined;
 const port: BatchingPort<FromWorker, ToWorker> = new BatchingPort(parent, (message) => thread.receive(message));
-const thread = new StreamThread(workerData as WorkerData, port);
+const thread = new StreamThread(data, port, kafka);
 await thread.run();
+await kafka?.close();
 port.flush();
 parent.close();

@@ -1,7 +1,8 @@
 import type { ErrorWire } from "../errors.ts";
-import type { EngineSettings, FunctionSettings, Limits } from "../config/resolved.ts";
+import type { EngineSettings, FunctionSettings, Limits, ResolvedConfig } from "../config/resolved.ts";
 import type { Manifest } from "../bundle/manifest.ts";
 import type { GetQuery, ListQuery, RouteRequest } from "../host/api.ts";
+import type { Membership } from "../log/kafka/api/offsets.ts";
 import type { CommitRequest, FetchRequest, OutBatch, TopicPartition, TopicSpec } from "../log/log.ts";
 import type { LatencySnapshot } from "../observe/latency-histogram.ts";
 import type { TaskState } from "../task/states.ts";
@@ -22,7 +23,10 @@ export interface WorkerData {
   /** Partitions of topics nobody configured. */
   readonly defaultPartitions: number;
   readonly cells: SharedArrayBuffer;
-  readonly log: { readonly kind: "embedded" };
+  /** Kafka: the worker opens its own. Embedded: it lives in the main thread. */
+  readonly log: ResolvedConfig["log"];
+  /** This run of the host, in the headers of events it waits for (see invoke-header.ts). */
+  readonly invokeToken: string;
 }
 
 /** Where a function's code is and how it is to run. */
@@ -51,8 +55,9 @@ export type Query =
 
 /** Main thread → worker. */
 export type ToWorker =
-  | { readonly kind: "assign"; readonly code: readonly FunctionCode[]; readonly tasks: readonly TaskAssignment[]; readonly partitions: readonly (readonly [string, number])[]; /** Stores on the host, to share the memory. */ readonly stores: number }
-  | { readonly kind: "release"; readonly request: number; readonly function: string }
+  | { readonly kind: "assign"; readonly code: readonly FunctionCode[]; readonly tasks: readonly TaskAssignment[]; readonly partitions: readonly (readonly [string, number])[]; /** Stores on the host, to share the memory. */ readonly stores: number; /** By group, where the host stands in it: to be known before anything is committed. */ readonly memberships: readonly (readonly [string, Membership])[] }
+  /** Gives a function's tasks up; `commit` false: they are somebody else's already. */
+  | { readonly kind: "release"; readonly request: number; readonly function: string; readonly commit: boolean }
   | { readonly kind: "swap"; readonly request: number; readonly code: FunctionCode }
   | { readonly kind: "watch"; readonly function: string; readonly topic: string; readonly partition: number; readonly wait: "processed" | "committed"; readonly offsets: readonly number[]; readonly ids: readonly number[] }
   | { readonly kind: "query"; readonly request: number; readonly function: string; readonly partition: number; readonly store: string; readonly query: Query }
@@ -74,6 +79,8 @@ export type FromWorker =
   | { readonly kind: "restore"; readonly event: RestoreEvent }
   | { readonly kind: "changed"; readonly function: string; readonly keys: readonly string[]; readonly bodies: readonly string[] }
   | { readonly kind: "read"; readonly request: number; readonly function: string; readonly query: Query }
+  /** Is the host still a member of the function's group? Asked by a task whose commit was fenced. */
+  | { readonly kind: "member"; readonly request: number; readonly function: string }
   | { readonly kind: "notice"; readonly level: "debug" | "info" | "warn" | "error"; readonly message: string; readonly fields: Record<string, unknown> };
 
 export interface WatchedAnswers {

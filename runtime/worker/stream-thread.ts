@@ -1,4 +1,6 @@
 import { KeyfoldError } from "../errors.ts";
+import type { KafkaExtras } from "../log/kafka/log.ts";
+import type { CommitRequest, Log } from "../log/log.ts";
 import { RecordCache } from "../state/record-cache.ts";
 import type { BatchingPort } from "./port.ts";
 import { Cells } from "./cells.ts";
@@ -20,7 +22,9 @@ export class StreamThread {
   readonly #data: WorkerData;
   readonly #port: BatchingPort<FromWorker, ToWorker>;
   readonly #requests = new Requests();
-  readonly #log: RemoteLog;
+  readonly #log: Log;
+  readonly #kafka: KafkaExtras | undefined;
+  readonly #commit: (request: CommitRequest, answers: readonly Answer[]) => Promise<number[]>;
   readonly #cache: RecordCache;
   readonly #cells: Cells;
   readonly #functions: LoadedFunctions;
@@ -32,20 +36,35 @@ export class StreamThread {
   readonly #watched = new Set<string>();
   #storeMemoryBytes = 0;
   #closing = false;
+  /** Tasks are taken on and given up in the order in which we are told to. */
+  #assigning: Promise<void> = Promise.resolve();
   #wake: (() => void) | undefined;
   #woken = false;
 
-  constructor(data: WorkerData, port: BatchingPort<FromWorker, ToWorker>) {
+  /** `kafka`: the worker's own log; without it, the embedded log of the main thread. */
+  constructor(data: WorkerData, port: BatchingPort<FromWorker, ToWorker>, kafka?: Log & KafkaExtras) {
     this.#data = data;
     this.#port = port;
     this.#cache = new RecordCache(data.cacheBytes);
     this.#cells = new Cells(data.cells);
     this.#functions = new LoadedFunctions(data);
-    this.#log = new RemoteLog(
-      this.#requests,
-      (request, call, transfer) => port.send({ kind: "log", request, call }, transfer),
-      (request) => port.send({ kind: "abort", request }),
-    );
+    this.#kafka = kafka;
+    if (kafka !== undefined) {
+      this.#log = kafka;
+      this.#commit = async (request, answers) => {
+        const bases = await kafka.commit(request);
+        if (answers.length > 0) port.send({ kind: "watched", ...watchedAnswers(answers) });
+        return bases;
+      };
+    } else {
+      const remote = new RemoteLog(
+        this.#requests,
+        (request, call, transfer) => port.send({ kind: "log", request, call }, transfer),
+        (request) => port.send({ kind: "abort", request }),
+      );
+      this.#log = remote;
+      this.#commit = (request, answers) => remote.commit(request, answers.length === 0 ? undefined : watchedAnswers(answers));
+    }
     this.#queries = new Queries((fn, partition, store) => this.#find(fn, partition, store), data.limits["wait.max.ms"]);
     this.#live = new LiveFeed((fn, keys, bodies) => port.send({ kind: "changed", function: fn, keys, bodies }));
   }
@@ -80,10 +99,11 @@ export class StreamThread {
       case "assign":
         for (const [topic, count] of message.partitions) this.#partitions.set(topic, count);
         this.#storeMemoryBytes = Math.floor(this.#data.storeMemoryBytes / Math.max(1, message.stores));
-        void this.#assign(message.tasks, message.code);
+        for (const [group, membership] of message.memberships) this.#kafka?.setMembership(group, membership);
+        this.#assigning = this.#assigning.then(() => this.#assign(message.tasks, message.code));
         return;
       case "release":
-        this.#answer(message.request, this.#release(message.function));
+        this.#answer(message.request, this.#release(message.function, message.commit));
         return;
       case "swap":
         this.#answer(message.request, this.#swap(message.code));
@@ -144,6 +164,7 @@ export class StreamThread {
         failed.set(one.manifest.name, KeyfoldError.from(thrown, "function-invalid", "user"));
       }
     }
+    const kafka = this.#kafka;
     for (const assignment of tasks) {
       const error = failed.get(assignment.function);
       if (error !== undefined) {
@@ -159,7 +180,13 @@ export class StreamThread {
         partitions: this.#partitions,
         storeMemoryBytes: this.#storeMemoryBytes,
         wake: this.wake,
-        commit: (request, answers) => this.#log.commit(request, answers.length === 0 ? undefined : watchedAnswers(answers)),
+        commit: this.#commit,
+        ...(kafka === undefined
+          ? {}
+          : {
+              takeOver: (producer) => kafka.openProducer(producer),
+              stillMember: () => this.#requests.ask<boolean>((request) => this.#port.send({ kind: "member", request, function: assignment.function })),
+            }),
         answer: (answers) => this.#port.send({ kind: "watched", ...watchedAnswers(answers) }),
         notify: (message) => this.#port.send(message),
       });
@@ -177,8 +204,14 @@ export class StreamThread {
         if (input.topic !== message.topic) continue;
         message.offsets.forEach((offset, i) => {
           const id = message.ids[i] ?? 0;
-          if (offset < input.position) this.#lost([id]);
-          else input.watches.set(offset, { id, wait: message.wait });
+          // What waits for its commit is answered still.
+          if (runner.holds(id)) return;
+          const inFlight = (runner.task.inFlight.first(input) ?? Number.POSITIVE_INFINITY) <= offset;
+          if (offset >= input.position || inFlight) input.watches.set(offset, { id, wait: message.wait });
+          else {
+            input.watches.delete(offset);
+            this.#lost([id]);
+          }
         });
         return;
       }
@@ -195,9 +228,10 @@ export class StreamThread {
     return this.#tasks.find((task) => task.assignment.function === fn && task.assignment.partition === partition && task.hasStore(store));
   }
 
-  async #release(fn: string): Promise<void> {
+  async #release(fn: string, commit: boolean): Promise<void> {
+    await this.#assigning;
     const gone = this.#tasks.filter((task) => task.assignment.function === fn);
-    await Promise.all(gone.map((task) => task.close()));
+    await Promise.all(gone.map((task) => task.close(commit)));
     for (const task of gone) this.#tasks.splice(this.#tasks.indexOf(task), 1);
   }
 
@@ -213,6 +247,7 @@ export class StreamThread {
   }
 
   async #close(): Promise<void> {
+    await this.#assigning;
     await Promise.all(this.#tasks.map((task) => task.close()));
     this.#closing = true;
     this.wake();

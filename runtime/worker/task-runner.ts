@@ -1,6 +1,6 @@
 import { KeyfoldError } from "../errors.ts";
 import type { CommitRequest, Log } from "../log/log.ts";
-import { decodeBatches } from "../log/record-batch.ts";
+import { decodeBatches, type RecordBatch } from "../log/record-batch.ts";
 import type { TaskInput, Watch } from "../task/input.ts";
 import { LatencyHistogram } from "../observe/latency-histogram.ts";
 import type { Task } from "../task/task.ts";
@@ -29,6 +29,10 @@ export interface RunnerOptions {
   readonly fetchMaxBytes: number;
   readonly reducerTimeoutMs: number;
   readonly defaultPartitions: number;
+  /** A commit that was fenced may be a matter of time only: `reopen` finds out. */
+  readonly mayReturn: boolean;
+  /** Looks at what was fetched before the task gets it. */
+  readonly arrived?: (input: TaskInput, batch: RecordBatch) => RecordBatch;
   readonly wake: () => void;
   readonly answer: (answers: readonly Answer[]) => void;
   readonly failed: (error: KeyfoldError) => void;
@@ -78,6 +82,11 @@ export class TaskRunner {
   hold(answer: Answer): void {
     if (answer.watch.wait === "processed") this.#o.answer([answer]);
     else this.#uncommitted.push(answer);
+  }
+
+  /** The answer waits for its commit. */
+  holds(id: number): boolean {
+    return this.#uncommitted.some(({ watch }) => watch.id === id);
   }
 
   /** One turn: true when it made progress. */
@@ -281,9 +290,10 @@ export class TaskRunner {
     const { task } = this;
     if (task.state !== "RUNNING" && task.state !== "PAUSED" && task.state !== "RESTORING") return;
     // Whether the log took the commit is not known, or it did and the stores do not have it: only the log can tell.
-    if (this.#unsure || error.remedy === "corrupt") this.#adrift = error;
+    const fenced = error.remedy === "migrated" && this.#o.mayReturn;
+    if (this.#unsure || error.remedy === "corrupt" || fenced) this.#adrift = error;
     this.#unsure = false;
-    if ((error.remedy !== "retry" && error.remedy !== "corrupt") || this.#closed || this.#reopened >= MAX_REOPENED) {
+    if ((error.remedy !== "retry" && error.remedy !== "corrupt" && !fenced) || this.#closed || this.#reopened >= MAX_REOPENED) {
       task.move("FAILED");
       this.#o.failed(error);
       return;
@@ -329,7 +339,10 @@ export class TaskRunner {
       if (abort.signal.aborted) return;
       this.#fetching.delete(input);
       input.end = fetched.end;
-      if (fetched.next > position) this.task.load(input, decodeBatches(fetched.data, { from: position }), fetched.next);
+      if (fetched.next > position) {
+        const batch = decodeBatches(fetched.data, { from: position });
+        this.task.load(input, this.#o.arrived?.(input, batch) ?? batch, fetched.next);
+      }
     } catch (thrown) {
       if (abort.signal.aborted) return;
       this.#fetching.delete(input);

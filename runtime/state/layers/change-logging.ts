@@ -37,13 +37,13 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   readonly #ahead = new Map<string, Uint8Array | undefined>();
   #changed: ChangeListener<V> | undefined;
 
-  constructor(spec: StoreSpec, engine: StateStore, codec: ValueCodec, memory: RecordCache, now: () => number) {
+  constructor(spec: StoreSpec, engine: StateStore, codec: ValueCodec, memory: RecordCache, now: () => number, maxBatchBytes?: number) {
     this.spec = spec;
     this.#engine = engine;
     this.#codec = codec;
     this.#memory = memory;
     this.#positions = new PositionKeeper(engine, now);
-    this.#changelog = spec.logged ? new BatchBuilder() : undefined;
+    this.#changelog = spec.logged ? new BatchBuilder(maxBatchBytes === undefined ? {} : { maxBatchBytes }) : undefined;
   }
 
   get name(): string {
