@@ -1,4 +1,6 @@
+import { rm } from "node:fs/promises";
 import { createTestDriver, type StoreEntry, type TestDriverOptions } from "keyfold/testing";
+import { scratchDir } from "../fixtures/scratch.ts";
 import { build } from "./build.ts";
 import type { Actual, Scenario } from "./scenario.ts";
 
@@ -11,7 +13,8 @@ export interface RunOptions extends Pick<TestDriverOptions, "cache" | "commitInt
 
 /** What keyfold does with a scenario. */
 export async function run(scenario: Scenario, { restartAfter = new Set(), wipe = true, ...options }: RunOptions = {}): Promise<Actual> {
-  const driver = await createTestDriver(build(scenario), options);
+  const dir = await scratchDir();
+  const driver = await createTestDriver(build(scenario), { ...options, dir });
   try {
     const output: Record<string, unknown[]> = {};
     const topics = Object.keys(scenario.expect.output);
@@ -37,6 +40,7 @@ export async function run(scenario: Scenario, { restartAfter = new Set(), wipe =
     return { output, stores, changelog, droppedRecords: driver.droppedRecords };
   } finally {
     await driver.close();
+    await rm(dir, { recursive: true, force: true });
   }
 }
 

@@ -1,5 +1,7 @@
+import { rm } from "node:fs/promises";
 import fc from "fast-check";
 import { createTestDriver, type TestDriverOptions } from "keyfold/testing";
+import { scratchDir } from "../fixtures/scratch.ts";
 
 export type Driver = Awaited<ReturnType<typeof createTestDriver>>;
 
@@ -42,7 +44,8 @@ export async function through<R>(
   { options, restartAfter, restart }: Manner,
   look: (driver: Driver) => R,
 ): Promise<R> {
-  const driver = await createTestDriver(definition, options);
+  const dir = await scratchDir();
+  const driver = await createTestDriver(definition, { ...options, dir });
   try {
     for (const [i, { topic, ...record }] of events.entries()) {
       driver.pipe(topic, record);
@@ -53,6 +56,7 @@ export async function through<R>(
     return look(driver);
   } finally {
     await driver.close();
+    await rm(dir, { recursive: true, force: true });
   }
 }
 
