@@ -43,7 +43,7 @@ export interface EngineSettings {
   /** Default 30 000; 100 under exactly_once_v2. */
   readonly "commit.interval.ms": number;
   readonly "processing.guarantee": "at_least_once" | "exactly_once_v2";
-  /** Worker threads. Default: the number of cores, at most 4. */
+  /** Worker threads. Default: one less than there are cores (the main thread has one), 1 to 4. */
   readonly "num.stream.threads": number;
   readonly "state.dir": string;
   readonly "state.cleanup.delay.ms": number;

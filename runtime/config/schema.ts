@@ -47,9 +47,9 @@ const engineSettings = {
     doc: "Whether outputs and offsets become visible together (exactly once) or one after the other.",
   }),
   "num.stream.threads": setting(whole(1, 256), {
-    default: () => Math.min(4, availableParallelism()),
-    defaultText: "number of cores, at most 4",
-    doc: "Worker threads that run tasks. Kafka Streams starts with 1; a core of its own is what a worker needs.",
+    default: () => Math.max(1, Math.min(4, availableParallelism() - 1)),
+    defaultText: "one less than there are cores, 1 to 4",
+    doc: "Worker threads that run tasks. The main thread, with HTTP and the embedded log, keeps a core busy too. Kafka Streams starts with 1.",
   }),
   "state.dir": setting(path, { default: ".keyfold/state", doc: "Where stores and the embedded log live." }),
   "state.cleanup.delay.ms": setting(duration(), {
