@@ -1,6 +1,6 @@
 import type { TopologyManifest } from "../bundle/manifest.ts";
 
-export type TopologyFormat = "text" | "json" | "mermaid";
+type TopologyFormat = "text" | "json" | "mermaid";
 
 type SubtopologyManifest = TopologyManifest["subtopologies"][number];
 

@@ -9,8 +9,9 @@ import { start } from "./start.ts";
 import { tail } from "./tail.ts";
 import { tasks } from "./tasks.ts";
 import { topics } from "./topics.ts";
+import { topology } from "./topology.ts";
 
 /** All commands, in the order of the help. A new one is a file of its own and a line here. */
 export function commands(): readonly Command[] {
-  return [init, dev, build, start, get, list, tail, topics, tasks, completion];
+  return [init, dev, build, start, get, list, tail, topics, topology, tasks, completion];
 }
