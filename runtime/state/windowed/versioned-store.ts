@@ -12,10 +12,12 @@ type Row = readonly [value: unknown, until?: number];
 const LATEST = "k";
 const AFTER_LATEST = "l";
 const HISTORY = "v";
+const GONE = "d";
 
 /**
  * Rows with their history: `k<key>` is the latest, `v<segment><key>\0<from>` an older one, in the segment of the time at
- * which it was replaced. Segments expire as a whole once they lie further back than the history goes.
+ * which it was replaced. Segments expire as a whole once they lie further back than the history goes. A deletion is a
+ * latest row too, as long as older records may come; `d<time><key>` tells when it need not be kept any longer.
  */
 export class VersionedStore {
   readonly store: TaskStore;
@@ -54,6 +56,7 @@ export class VersionedStore {
     if (latest === undefined || timestamp >= latest.timestamp) {
       if (latest !== undefined && timestamp > latest.timestamp) this.#putOlder(key, latest.timestamp, (latest.value as Row)[0], timestamp);
       this.store.put(LATEST + key, [value], timestamp);
+      if (value === null) this.store.put(GONE + timeKey(timestamp) + key, 1, timestamp);
       return "latest";
     }
     const around = this.#covering(key, timestamp, latest.timestamp);
@@ -82,6 +85,12 @@ export class VersionedStore {
     if (bound <= this.#dropped || this.store.dirty) return;
     this.store.dropRange(`${HISTORY}0`, HISTORY + timeKey(bound));
     this.#dropped = bound;
+    for (const [at] of this.store.range(`${GONE}0`, GONE + timeKey(bound))) {
+      const key = at.slice(GONE.length + TIME_LENGTH);
+      const latest = this.store.get(LATEST + key);
+      if (latest !== undefined && latest.timestamp < bound && (latest.value as Row)[0] === null) this.store.delete(LATEST + key, bound);
+      this.store.delete(at, bound);
+    }
   }
 
   /** The history row with from <= time < until. `latest`: time of the latest row, before which all others ended. */
