@@ -28,7 +28,7 @@ async function main(dir: string): Promise<number> {
       comparison = compare(scenario, await run(scenario));
       difference = comparison.pass ? undefined : firstDifference(comparison);
     } catch (error) {
-      difference = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      difference = `threw ${String(error)}`.replaceAll("\n", " ");
     }
     const passed = comparison?.pass === true;
     if (quirk) counts[passed ? "same" : "different"]++;
