@@ -52,10 +52,14 @@ for (const [name, source] of Object.entries(FUNCTIONS)) await writeFile(join(dir
 
 const bin = fileURLToPath(new URL("../runtime/cli/bin.ts", import.meta.url));
 const flags = ["--conditions=keyfold-source", "--disable-warning=ExperimentalWarning"];
-const host = spawn(process.execPath, [...flags, bin, "start", "--json", "--port", "0", "--internal-port", "0", "--state-dir", join(dir, "state")], {
-  cwd: dir,
-  stdio: ["ignore", "pipe", "inherit"],
-});
+const host = spawn(
+  process.execPath,
+  [...flags, bin, "start", "--json", "--port", "0", "--internal-port", "0", "--state-dir", join(dir, "state")],
+  {
+    cwd: dir,
+    stdio: ["ignore", "pipe", "inherit"],
+  },
+);
 const ended = once(host, "close");
 process.once("SIGINT", () => host.kill("SIGTERM"));
 let url = "";
@@ -99,7 +103,8 @@ async function every(times: number, work: () => Promise<unknown>): Promise<void>
   }
 }
 
-const post = (path: string, type: string, body: string): Promise<unknown> => request(path, { method: "POST", headers: { "content-type": type }, body });
+const post = (path: string, type: string, body: string): Promise<unknown> =>
+  request(path, { method: "POST", headers: { "content-type": type }, body });
 const batch = (size: number): unknown[] => Array.from({ length: size }, () => ({ key: key(), value: event() }));
 
 async function stream(): Promise<void> {
@@ -126,7 +131,13 @@ const load = [
   }),
   every(rate / 200, async () => {
     counts.events += 100;
-    await post("/v1/topics/soak-events/records", "application/x-ndjson", batch(100).map((record) => JSON.stringify(record)).join("\n"));
+    await post(
+      "/v1/topics/soak-events/records",
+      "application/x-ndjson",
+      batch(100)
+        .map((record) => JSON.stringify(record))
+        .join("\n"),
+    );
   }),
   ...Array.from({ length: 4 }, () =>
     every(25, async () => {
@@ -160,7 +171,10 @@ async function sample(): Promise<void> {
   const status = await readFile(`/proc/${host.pid}/status`, "utf8").catch(() => "");
   const number = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? Number.NaN);
   const fds = (await readdir(`/proc/${host.pid}/fd`).catch(() => [])).length;
-  const { tasks = [] } = (await fetch(`${internal}/v1/tasks`).then((response) => response.json(), () => ({}))) as { tasks?: { lag: number; state: string }[] };
+  const { tasks = [] } = (await fetch(`${internal}/v1/tasks`).then(
+    (response) => response.json(),
+    () => ({}),
+  )) as { tasks?: { lag: number; state: string }[] };
   const now = {
     minute: Number(((performance.now() - begun) / 60_000).toFixed(2)),
     rssMiB: Number((number("VmRSS") / 1024).toFixed(1)),
@@ -178,7 +192,11 @@ function slope(of: (sample: Sample) => number): number {
   const mean = (values: number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
   const x = mean(late.map(({ minute }) => minute));
   const y = mean(late.map(of));
-  return Number((late.reduce((sum, one) => sum + (one.minute - x) * (of(one) - y), 0) / late.reduce((sum, { minute }) => sum + (minute - x) ** 2, 0)).toFixed(3));
+  return Number(
+    (
+      late.reduce((sum, one) => sum + (one.minute - x) * (of(one) - y), 0) / late.reduce((sum, { minute }) => sum + (minute - x) ** 2, 0)
+    ).toFixed(3),
+  );
 }
 
 function print(line: unknown): void {
@@ -193,5 +211,15 @@ await Promise.all(load);
 host.kill("SIGTERM");
 const [code] = (await ended) as [number | null];
 const maxRss = Math.max(...samples.map(({ rssMiB }) => rssMiB));
-print({ soak: "result", minutes, exitCode: code, rssMiBMax: maxRss, rssMiBPerMinute: slope(({ rssMiB }) => rssMiB), fdsPerMinute: slope(({ fds }) => fds), threadsPerMinute: slope(({ threads }) => threads), lagPerMinute: slope(({ lag }) => lag), ...counts });
+print({
+  soak: "result",
+  minutes,
+  exitCode: code,
+  rssMiBMax: maxRss,
+  rssMiBPerMinute: slope(({ rssMiB }) => rssMiB),
+  fdsPerMinute: slope(({ fds }) => fds),
+  threadsPerMinute: slope(({ threads }) => threads),
+  lagPerMinute: slope(({ lag }) => lag),
+  ...counts,
+});
 await rm(dir, { recursive: true, force: true });

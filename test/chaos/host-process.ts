@@ -28,7 +28,9 @@ export class HostProcess {
     this.ended = once(child, "close").then(([code, signal]) => ({ code: code as number | null, signal: signal as NodeJS.Signals | null }));
     const gone = this.ended.then(({ code, signal }) => Promise.reject(new Error(`the host ended (${code ?? signal}):\n${this.stderr}`)));
     const event = <T>(name: string): Promise<T> => {
-      const seen = new Promise<T>((resolve) => lines.on("line", (line) => line.startsWith(`{"event":"${name}"`) && resolve(JSON.parse(line) as T)));
+      const seen = new Promise<T>((resolve) =>
+        lines.on("line", (line) => line.startsWith(`{"event":"${name}"`) && resolve(JSON.parse(line) as T)),
+      );
       const first = Promise.race([seen, gone]);
       // A host that is killed before it comes so far is no error of a test that does not wait for it.
       first.catch(() => {});

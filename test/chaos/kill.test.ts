@@ -43,7 +43,16 @@ test(`kill -9 under load, ${ROUNDS} times: nothing acknowledged is lost, nothing
       done.kills++;
       await load.stop();
       done["set aside"] += setAside(host);
-      const kind = random.pick<Damage>(["none", "none", "none", "wiped task", "wiped function", "garbled store", "garbled store", "truncated file"]);
+      const kind = random.pick<Damage>([
+        "none",
+        "none",
+        "none",
+        "wiped task",
+        "wiped function",
+        "garbled store",
+        "garbled store",
+        "truncated file",
+      ]);
       if (!(await damage(kind, join(stateDir, random.chance(0.7) ? "app-chain" : "app-ledger"), random))) continue;
       done.damaged++;
       if (kind === "garbled store") done.garbled++;
@@ -72,15 +81,31 @@ test(`kill -9 under load, ${ROUNDS} times: nothing acknowledged is lost, nothing
     done["set aside"] += setAside(host);
 
     const verdict = await judge(join(stateDir, "log"), load, "app-chain");
-    t.diagnostic(JSON.stringify({ ...done, ...load.outcomes, sent: load.sent.size, "acknowledged events": load.acknowledged.size, events: verdict.events, lost: verdict.lost, doubled: verdict.doubled }));
+    t.diagnostic(
+      JSON.stringify({
+        ...done,
+        ...load.outcomes,
+        sent: load.sent.size,
+        "acknowledged events": load.acknowledged.size,
+        events: verdict.events,
+        lost: verdict.lost,
+        doubled: verdict.doubled,
+      }),
+    );
     assert.ok(done.garbled === 0 || done["set aside"] > 0, "a garbled store was set aside, and that was said");
     assert.equal(load.outcomes.refused, 0, "an invoke that comes while its task is opened waits for it");
     assert.equal(verdict.lost, 0);
     assert.equal(verdict.doubled, 0);
     assert.deepEqual(states, verdict.states);
     const steady = [...verdict.states].filter(([key]) => !key.startsWith("t"));
-    assert.deepEqual(new Map([...followed].filter(([key]) => !key.startsWith("t"))), new Map(steady.map(([key, state]) => [key, { ...state, bad: 0 }])));
-    assert.deepEqual(new Map([...ledger].map(([key, { count, bad }]) => [key, { count, bad }])), new Map([...verdict.counts].map(([key, count]) => [key, { count, bad: 0 }])));
+    assert.deepEqual(
+      new Map([...followed].filter(([key]) => !key.startsWith("t"))),
+      new Map(steady.map(([key, state]) => [key, { ...state, bad: 0 }])),
+    );
+    assert.deepEqual(
+      new Map([...ledger].map(([key, { count, bad }]) => [key, { count, bad }])),
+      new Map([...verdict.counts].map(([key, count]) => [key, { count, bad: 0 }])),
+    );
   } finally {
     await host?.kill();
     await load.stop();

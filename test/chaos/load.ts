@@ -37,7 +37,11 @@ export class Load {
   start(url: string): void {
     this.#url = url;
     this.#stopped = false;
-    this.#clients = [this.#client(() => this.#array()), this.#client(() => this.#lines()), ...Array.from({ length: 6 }, (_, i) => this.#client(() => this.#invoke(i % 3 === 0 ? "processed" : "committed")))];
+    this.#clients = [
+      this.#client(() => this.#array()),
+      this.#client(() => this.#lines()),
+      ...Array.from({ length: 6 }, (_, i) => this.#client(() => this.#invoke(i % 3 === 0 ? "processed" : "committed"))),
+    ];
     // What goes wrong in one is told by stop().
     for (const client of this.#clients) client.catch(() => {});
   }
@@ -55,7 +59,12 @@ export class Load {
 
   #event(): Sent {
     const key = this.#random.pick(KEYS);
-    const event = { id: `e${this.#next++}`, key, n: this.#random.below(2_000_001) - 1_000_000, end: key.startsWith("t") && this.#random.chance(0.3) };
+    const event = {
+      id: `e${this.#next++}`,
+      key,
+      n: this.#random.below(2_000_001) - 1_000_000,
+      end: key.startsWith("t") && this.#random.chance(0.3),
+    };
     this.sent.set(event.id, event);
     return event;
   }
@@ -69,7 +78,7 @@ export class Load {
     const body = JSON.stringify(events.map(recordOf));
     return this.#post("/v1/topics/events/records", "application/json", body, (answer) => {
       const { positions } = answer as { positions: { partition: number; offset: number }[] };
-      events.forEach(({ id }, i) => this.acknowledged.set(id, positions[i] ?? { partition: -1, offset: -1 }));
+      for (const [i, { id }] of events.entries()) this.acknowledged.set(id, positions[i] ?? { partition: -1, offset: -1 });
     });
   }
 
@@ -86,7 +95,7 @@ export class Load {
   async #invoke(wait: "processed" | "committed"): Promise<boolean> {
     const event = this.#event();
     const path = `/v1/functions/chain/keys/${encodeURIComponent(event.key)}?wait=${wait}`;
-    return this.#post(path, "application/json", JSON.stringify(valueOf(event)), (answer) => {
+    return this.#post(path, "application/json", JSON.stringify(eventOf(event)), (answer) => {
       const { partition, offset, value } = answer as { partition: number; offset: number; value: { chain: number; count: number } | null };
       this.acknowledged.set(event.id, { partition, offset, answer: value });
     });
@@ -96,7 +105,12 @@ export class Load {
   async #post(path: string, type: string, body: string, acknowledged: (answer: unknown) => void): Promise<boolean> {
     let answer: unknown;
     try {
-      const response = await fetch(`${this.#url}${path}`, { method: "POST", headers: { "content-type": type }, body, signal: AbortSignal.timeout(40_000) });
+      const response = await fetch(`${this.#url}${path}`, {
+        method: "POST",
+        headers: { "content-type": type },
+        body,
+        signal: AbortSignal.timeout(40_000),
+      });
       const text = await response.text();
       if (!response.ok) {
         this.outcomes.refused++;
@@ -117,5 +131,5 @@ export class Load {
 
 class Refused extends Error {}
 
-const valueOf = ({ id, n, end }: Sent): unknown => (end ? { id, n, end } : { id, n });
-const recordOf = (event: Sent): unknown => ({ key: event.key, value: valueOf(event) });
+const eventOf = ({ id, n, end }: Sent): unknown => (end ? { id, n, end } : { id, n });
+const recordOf = (event: Sent): unknown => ({ key: event.key, value: eventOf(event) });

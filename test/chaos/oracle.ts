@@ -109,5 +109,8 @@ async function judgeOffsets(log: Log, group: string): Promise<void> {
   const { partitions = 0 } = (await log.describe("events")) ?? {};
   const all = Array.from({ length: partitions }, (_, partition) => ({ topic: "events", partition }));
   const ends = (await log.offsets(all)).map(({ end }) => end);
-  assert.deepEqual((await log.committed(group, all)).map((commit) => commit?.offset ?? 0), ends);
+  assert.deepEqual(
+    (await log.committed(group, all)).map((commit) => commit?.offset ?? 0),
+    ends,
+  );
 }

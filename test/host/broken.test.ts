@@ -66,12 +66,21 @@ describe("what fails below the engine", () => {
   after(() => project?.remove());
 
   const configOf = async (name: string, layer: Parameters<Project["config"]>[0] = {}) => {
-    config = await project.config({ "state.dir": join(project.dir, name), "processing.guarantee": "exactly_once_v2", "num.stream.threads": 1, defaultPartitions: 1, ...layer });
+    config = await project.config({
+      "state.dir": join(project.dir, name),
+      "processing.guarantee": "exactly_once_v2",
+      "num.stream.threads": 1,
+      defaultPartitions: 1,
+      ...layer,
+    });
     return config;
   };
   const feed = async (from: number, count: number, keys: number) => {
     assert.ok(run);
-    const records = Array.from({ length: count }, (_, i) => ({ key: `k${(from + i) % keys}`, value: Buffer.from(JSON.stringify({ n: from + i })) }));
+    const records = Array.from({ length: count }, (_, i) => ({
+      key: `k${(from + i) % keys}`,
+      value: Buffer.from(JSON.stringify({ n: from + i })),
+    }));
     return (await run.api.append("events", records)).at(-1);
   };
   /** Every event once, in state, sink and what was emitted. */
@@ -83,11 +92,20 @@ describe("what fails below the engine", () => {
     const states = items.map((item) => JSON.parse(item) as { key: string; value: { sum: number } });
     assert.deepEqual(new Map(states.map(({ key, value }) => [key, value.sum])), new Map([...sums].sort()));
     const { log } = run;
-    await until("all is committed", async () => ((await log.committed("app-sum", [{ topic: "events", partition: 0 }]))[0]?.offset ?? 0) === count);
+    await until(
+      "all is committed",
+      async () => ((await log.committed("app-sum", [{ topic: "events", partition: 0 }]))[0]?.offset ?? 0) === count,
+    );
     const audit = (await readTopic(log, "audit")).map(({ value }) => value as number).sort((a, b) => a - b);
-    assert.deepEqual(audit, Array.from({ length: count }, (_, n) => n));
+    assert.deepEqual(
+      audit,
+      Array.from({ length: count }, (_, n) => n),
+    );
     const last = new Map((await readTopic(log, "sums")).map(({ key, value }) => [key, (value as { sum: number }).sum]));
-    assert.deepEqual(last, new Map([...sums].sort((a, b) => (last.size > 0 ? [...last.keys()].indexOf(a[0]) - [...last.keys()].indexOf(b[0]) : 0))));
+    assert.deepEqual(
+      last,
+      new Map([...sums].sort((a, b) => (last.size > 0 ? [...last.keys()].indexOf(a[0]) - [...last.keys()].indexOf(b[0]) : 0))),
+    );
   };
 
   test("commits that fail, and commits that were done but not said: each event counts once", async () => {
@@ -112,7 +130,12 @@ describe("what fails below the engine", () => {
       // Looked at below; a refusal that comes earlier is no failure of the test.
       answer.catch(() => {});
       answers.push(answer);
-      await until("a commit or two", async () => run !== undefined && (run.api.notReady().length > 0 || Number(Object.values((await run.api.tasks())[0]?.committed ?? {})[0] ?? 0) > fed - 200));
+      await until(
+        "a commit or two",
+        async () =>
+          run !== undefined &&
+          (run.api.notReady().length > 0 || Number(Object.values((await run.api.tasks())[0]?.committed ?? {})[0] ?? 0) > fed - 200),
+      );
     }
     // Who was answered was answered truly; who could not be is told to look.
     let expected = 0;
@@ -121,7 +144,9 @@ describe("what fails below the engine", () => {
       else assert.equal((answer.reason as KeyfoldError).code, "not-ready");
     }
     assert.ok(expected > 0);
-    await until("everything is processed", async () => (await run?.api.tasks())?.every(({ lag, state }) => lag === 0 && state === "RUNNING"));
+    await until("everything is processed", async () =>
+      (await run?.api.tasks())?.every(({ lag, state }) => lag === 0 && state === "RUNNING"),
+    );
     await judge(fed, 7);
   });
 
@@ -133,7 +158,9 @@ describe("what fails below the engine", () => {
     const half = 4_000;
     for (let fed = 0; fed < half; fed += keys) {
       await feed(fed, keys, keys);
-      await until("they are committed", async () => (await run?.api.tasks())?.every(({ committed }) => Object.values(committed)[0] === fed + keys));
+      await until("they are committed", async () =>
+        (await run?.api.tasks())?.every(({ committed }) => Object.values(committed)[0] === fed + keys),
+      );
     }
     await run.stop();
     const store = join(config.engine["state.dir"], "app-sum", "0_0", "rocksdb", "state");
@@ -144,12 +171,23 @@ describe("what fails below the engine", () => {
     // A reader may find it first, or the reducer: both are told what it is, or wait.
     const last = await feed(half, half, keys);
     const { api } = run;
-    await until("everything is processed", () => api.get("sum", `k${(2 * half - 1) % keys}`, last === undefined ? {} : { atLeast: last }).catch((thrown: KeyfoldError) => assert.equal(thrown.code, "not-ready")));
-    await until("it runs again", async () => (await api.list("sum", { limit: 100_000 }).catch((thrown: KeyfoldError) => assert.equal(thrown.code, "not-ready"))) !== undefined && api.notReady().length === 0);
+    await until("everything is processed", () =>
+      api
+        .get("sum", `k${(2 * half - 1) % keys}`, last === undefined ? {} : { atLeast: last })
+        .catch((thrown: KeyfoldError) => assert.equal(thrown.code, "not-ready")),
+    );
+    await until(
+      "it runs again",
+      async () =>
+        (await api.list("sum", { limit: 100_000 }).catch((thrown: KeyfoldError) => assert.equal(thrown.code, "not-ready"))) !== undefined &&
+        api.notReady().length === 0,
+    );
     assert.deepEqual(run.api.unhealthy(), []);
     assert.equal(await run.log.describe("app-sum-dead-letters"), undefined);
     await judge(2 * half, keys);
-    const aside = (await readdir(join(config.engine["state.dir"], "app-sum", "0_0", "rocksdb"))).filter((name) => name.startsWith("state.corrupt-"));
+    const aside = (await readdir(join(config.engine["state.dir"], "app-sum", "0_0", "rocksdb"))).filter((name) =>
+      name.startsWith("state.corrupt-"),
+    );
     assert.equal(aside.length, 1);
   });
 

@@ -23,20 +23,30 @@ export default defineFunction<{ n: number; pad: string }, { sum: number; pad: st
 });
 `;
 
-test("a disk that is full and then is not: what was acknowledged counts once, and the host goes on by itself", { timeout: 60_000 }, async (t) => {
+test("a disk that is full and then is not: what was acknowledged counts once, and the host goes on by itself", {
+  timeout: 60_000,
+}, async (t) => {
   const mount = await mkdtemp(join(tmpdir(), "keyfold-full-"));
   try {
     await exec("mount", ["-t", "tmpfs", "-o", "size=64m", "tmpfs", mount]);
   } catch (thrown) {
     await rm(mount, { recursive: true, force: true });
-    console.error(`\n*** DISK FULL TEST SKIPPED: it mounts a small file system, which needs root (${thrown instanceof Error ? thrown.message.split("\n")[0] : thrown}) ***\n`);
+    console.error(
+      `\n*** DISK FULL TEST SKIPPED: it mounts a small file system, which needs root (${thrown instanceof Error ? thrown.message.split("\n")[0] : thrown}) ***\n`,
+    );
     t.skip("needs root to mount a small file system");
     return;
   }
   const project = await createProject({ sum: SUM });
   let run: RunningEngine | undefined;
   try {
-    const config = await project.config({ "state.dir": join(mount, "state"), "processing.guarantee": "exactly_once_v2", "commit.interval.ms": 10, "num.stream.threads": 1, defaultPartitions: 1 });
+    const config = await project.config({
+      "state.dir": join(mount, "state"),
+      "processing.guarantee": "exactly_once_v2",
+      "commit.interval.ms": 10,
+      "num.stream.threads": 1,
+      defaultPartitions: 1,
+    });
     run = await startEngine(config);
     const { api, log } = run;
     const acknowledged = new Map<number, string>();
@@ -70,12 +80,21 @@ test("a disk that is full and then is not: what was acknowledged counts once, an
       await fill();
       await until("an append is refused", async () => !(await append(20_000)));
       for (let i = 0; i < 5; i++) await append(20_000);
-      assert.equal((await api.topics()).some(({ name }) => name === "events"), true, "it still answers");
+      assert.equal(
+        (await api.topics()).some(({ name }) => name === "events"),
+        true,
+        "it still answers",
+      );
       for (const file of ballast.splice(0)) await rm(file, { force: true });
       await until("appends are taken again", () => append(10));
     }
     assert.ok(unknown.size > 0);
-    await until("everything is processed", async () => (await api.tasks()).every(({ lag, state, committed, positions }) => lag === 0 && state === "RUNNING" && JSON.stringify(committed) === JSON.stringify(positions)));
+    await until("everything is processed", async () =>
+      (await api.tasks()).every(
+        ({ lag, state, committed, positions }) =>
+          lag === 0 && state === "RUNNING" && JSON.stringify(committed) === JSON.stringify(positions),
+      ),
+    );
     assert.deepEqual(api.unhealthy(), []);
     const events = (await readTopic(log, "events")).map(({ value }) => (value as { n: number }).n);
     assert.equal(new Set(events).size, events.length, "no event came twice");
@@ -83,9 +102,15 @@ test("a disk that is full and then is not: what was acknowledged counts once, an
     const sums = new Map<string, number>();
     for (const one of events) sums.set(`k${one % 5}`, (sums.get(`k${one % 5}`) ?? 0) + one);
     const { items } = await api.list("sum", { limit: 100 });
-    assert.deepEqual(new Map(items.map((item) => JSON.parse(item) as { key: string; value: { sum: number } }).map(({ key, value }) => [key, value.sum])), new Map([...sums].sort()));
+    assert.deepEqual(
+      new Map(items.map((item) => JSON.parse(item) as { key: string; value: { sum: number } }).map(({ key, value }) => [key, value.sum])),
+      new Map([...sums].sort()),
+    );
     const audit = (await readTopic(log, "audit")).map(({ value }) => value as number).sort((a, b) => a - b);
-    assert.deepEqual(audit, [...events].sort((a, b) => a - b));
+    assert.deepEqual(
+      audit,
+      [...events].sort((a, b) => a - b),
+    );
   } finally {
     await run?.stop();
     await exec("umount", ["-l", mount]);

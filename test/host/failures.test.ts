@@ -58,13 +58,15 @@ describe("error policies", () => {
   let run: RunningEngine;
   before(async () => {
     project = await createProject(FUNCTIONS);
-    run = await startEngine(await project.config({
-      "state.dir": `${project.dir}/state`,
-      "processing.guarantee": "exactly_once_v2",
-      "num.stream.threads": 1,
-      defaultPartitions: 1,
-      limits: { "state.max.bytes": 10_000 },
-    }));
+    run = await startEngine(
+      await project.config({
+        "state.dir": `${project.dir}/state`,
+        "processing.guarantee": "exactly_once_v2",
+        "num.stream.threads": 1,
+        defaultPartitions: 1,
+        limits: { "state.max.bytes": 10_000 },
+      }),
+    );
   });
   after(async () => {
     await run?.stop();
@@ -72,7 +74,15 @@ describe("error policies", () => {
   });
 
   const append = (topic: string, key: string, values: readonly unknown[], headers?: Record<string, string>) =>
-    run.api.append(topic, values.map((value) => ({ key, value: value instanceof Uint8Array ? value : Buffer.from(JSON.stringify(value)), timestamp: 1_000, ...(headers === undefined ? {} : { headers }) })));
+    run.api.append(
+      topic,
+      values.map((value) => ({
+        key,
+        value: value instanceof Uint8Array ? value : Buffer.from(JSON.stringify(value)),
+        timestamp: 1_000,
+        ...(headers === undefined ? {} : { headers }),
+      })),
+    );
   const state = async (fn: string, key: string, atLeast?: { partition: number; offset: number }): Promise<unknown> => {
     const text = await run.api.get(fn, key, atLeast === undefined ? {} : { atLeast });
     return text === undefined ? undefined : (JSON.parse(text) as { value: unknown }).value;
@@ -109,7 +119,10 @@ describe("error policies", () => {
     });
     assert.match(stack ?? "", /^TypeError: no 2\n {4}at /);
     // What the failed record had emitted is gone with it.
-    assert.deepEqual((await records("letters-audit", 2)).map(({ value }) => value), [1, 4]);
+    assert.deepEqual(
+      (await records("letters-audit", 2)).map(({ value }) => value),
+      [1, 4],
+    );
   });
 
   test("a topic for dead letters by name", async () => {
@@ -132,7 +145,10 @@ describe("error policies", () => {
 
   test("a tombstone and a record without a key are dropped and counted, not dead-lettered", async () => {
     const before = (await readTopic(run.log, "app-letters-dead-letters")).length;
-    await run.api.append("letters", [{ key: null, value: Buffer.from('{"n":1}') }, { key: "k2", value: null }]);
+    await run.api.append("letters", [
+      { key: null, value: Buffer.from('{"n":1}') },
+      { key: "k2", value: null },
+    ]);
     const [last] = await append("letters", "k2", [{ n: 3 }]);
     assert.equal(await state("letters", "k2", last), 3);
     assert.equal((await readTopic(run.log, "app-letters-dead-letters")).length, before);
@@ -145,11 +161,17 @@ describe("error policies", () => {
     assert.equal(letters.length, 1);
     const tasks = await run.engine.api.tasks();
     assert.equal(tasks.find(({ function: fn }) => fn === "retries")?.state, "RUNNING");
-    assert.deepEqual((await records("retries-audit", 2)).map(({ value }) => value), [1, 4]);
+    assert.deepEqual(
+      (await records("retries-audit", 2)).map(({ value }) => value),
+      [1, 4],
+    );
   });
 
   test("an invoke of an event that is refused is told why", async () => {
-    await assert.rejects(run.api.invoke("letters", "i", Buffer.from('{"n":9,"boom":true}'), "committed"), { code: "reducer-threw", message: /TypeError: no 9/ });
+    await assert.rejects(run.api.invoke("letters", "i", Buffer.from('{"n":9,"boom":true}'), "committed"), {
+      code: "reducer-threw",
+      message: /TypeError: no 9/,
+    });
     const answer = JSON.parse(await run.api.invoke("letters", "i", Buffer.from('{"n":9}'), "committed")) as { value: unknown };
     assert.equal(answer.value, 9);
   });
@@ -161,11 +183,19 @@ describe("error policies", () => {
       run.api.invoke("stops", "k", Buffer.from('{"n":3}'), "committed"),
     ]);
     await until("it is stopped", () => run.api.unhealthy().length > 0);
-    for (const outcome of await waiting) assert.equal(outcome.status === "rejected" && (outcome.reason as { code: string }).code, "task-failed");
+    for (const outcome of await waiting)
+      assert.equal(outcome.status === "rejected" && (outcome.reason as { code: string }).code, "task-failed");
     assert.match(run.api.unhealthy().join(), /function stops: .*TypeError: no 2 at stops\[0\] offset 1; stopped because onError is "fail"/);
     assert.deepEqual(run.api.notReady(), []);
     const all = await run.api.functions();
-    assert.deepEqual(Object.fromEntries(all.map(({ name, state: at }) => [name, at])), { letters: "RUNNING", named: "RUNNING", retries: "RUNNING", stops: "ERROR", mutates: "RUNNING", odd: "RUNNING" });
+    assert.deepEqual(Object.fromEntries(all.map(({ name, state: at }) => [name, at])), {
+      letters: "RUNNING",
+      named: "RUNNING",
+      retries: "RUNNING",
+      stops: "ERROR",
+      mutates: "RUNNING",
+      odd: "RUNNING",
+    });
     await assert.rejects(run.api.get("stops", "k", {}), { code: "task-failed" });
     await assert.rejects(async () => run.api.invoke("stops", "k", Buffer.from('{"n":4}'), "committed"), { code: "task-failed" });
     const positions = await append("letters", "after", [{ n: 7 }]);
@@ -193,11 +223,19 @@ describe("error policies", () => {
       const key = kind.replaceAll(" ", "-");
       // One by one: a state that the next event replaces before the commit is never written, and needs not be storable.
       await append("odd", key, [{ n: 1 }, { kind, n: 0 }]);
-      await until("the letter", async () => (await run.log.describe("app-odd-dead-letters")) !== undefined && (await readTopic(run.log, "app-odd-dead-letters")).some((letter) => letter.key === key));
+      await until(
+        "the letter",
+        async () =>
+          (await run.log.describe("app-odd-dead-letters")) !== undefined &&
+          (await readTopic(run.log, "app-odd-dead-letters")).some((letter) => letter.key === key),
+      );
       const positions = await append("odd", key, [{ n: 1 }]);
       assert.deepEqual(await state("odd", key, positions[0]), { n: 2 });
       const letters = (await readTopic(run.log, "app-odd-dead-letters")).filter((letter) => letter.key === key);
-      assert.deepEqual(letters.map(({ value, headers }) => [value, headers["keyfold.errors.code"], headers["keyfold.errors.state-before"]]), [[{ kind, n: 0 }, code, '{"n":1}']]);
+      assert.deepEqual(
+        letters.map(({ value, headers }) => [value, headers["keyfold.errors.code"], headers["keyfold.errors.state-before"]]),
+        [[{ kind, n: 0 }, code, '{"n":1}']],
+      );
     });
   }
 });

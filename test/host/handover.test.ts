@@ -30,7 +30,13 @@ test("tasks assigned, revoked, lost and damaged in any order: every event counts
     await fc.assert(
       fc.asyncProperty(fc.array(steps, { minLength: 4, maxLength: 14 }), async (sequence) => {
         const stateDir = join(project.dir, `state-${number++}`);
-        const config = await project.config({ "state.dir": stateDir, "processing.guarantee": "exactly_once_v2", "commit.interval.ms": 3, "num.stream.threads": 2, defaultPartitions: 3 });
+        const config = await project.config({
+          "state.dir": stateDir,
+          "processing.guarantee": "exactly_once_v2",
+          "commit.interval.ms": 3,
+          "num.stream.threads": 2,
+          defaultPartitions: 3,
+        });
         const [manifest] = readManifests(config.buildDir);
         assert.ok(manifest);
         let run: RunningEngine = await startEngine(config);
@@ -48,7 +54,8 @@ test("tasks assigned, revoked, lost and damaged in any order: every event counts
             switch (step) {
               case "feed": {
                 const records = Array.from({ length: 40 }, () => ({ key: `k${n % 9}`, value: Buffer.from(JSON.stringify({ n: n++ })) }));
-                (await run.api.append("events", records)).forEach((position, i) => last.set(position.partition, { key: records[i]?.key ?? "", position }));
+                const positions = await run.api.append("events", records);
+                for (const [i, position] of positions.entries()) last.set(position.partition, { key: records[i]?.key ?? "", position });
                 break;
               }
               case "revoke":
@@ -71,7 +78,8 @@ test("tasks assigned, revoked, lost and damaged in any order: every event counts
                 await restart(async () => {
                   for (const task of await readdir(join(stateDir, "app-chain")).catch(() => [])) {
                     const store = join(stateDir, "app-chain", task, "rocksdb", "state");
-                    for (const file of await readdir(store).catch(() => [])) if (file.startsWith("MANIFEST")) await writeFile(join(store, file), "nonsense");
+                    for (const file of await readdir(store).catch(() => []))
+                      if (file.startsWith("MANIFEST")) await writeFile(join(store, file), "nonsense");
                   }
                 });
                 break;
@@ -87,12 +95,18 @@ test("tasks assigned, revoked, lost and damaged in any order: every event counts
             expected.set(`k${i % 9}`, { chain: (Math.imul(chain, 31) + i) | 0, count: count + 1 });
           }
           const { items } = await run.api.list("chain", { limit: 100 });
-          assert.deepEqual(new Map(items.map((item) => JSON.parse(item) as { key: string; value: unknown }).map(({ key, value }) => [key, value])), new Map([...expected].sort(([a], [b]) => (a < b ? -1 : 1))));
+          assert.deepEqual(
+            new Map(items.map((item) => JSON.parse(item) as { key: string; value: unknown }).map(({ key, value }) => [key, value])),
+            new Map([...expected].sort(([a], [b]) => (a < b ? -1 : 1))),
+          );
           assert.deepEqual(run.api.unhealthy(), []);
           await run.stop();
           run = await startEngine(config);
           const audit = n === 0 ? [] : (await readTopic(run.log, "audit")).map(({ value }) => value as number).sort((a, b) => a - b);
-          assert.deepEqual(audit, Array.from({ length: n }, (_, i) => i));
+          assert.deepEqual(
+            audit,
+            Array.from({ length: n }, (_, i) => i),
+          );
         } finally {
           await run.stop();
           await rm(stateDir, { recursive: true, force: true });

@@ -42,14 +42,16 @@ describe("code that does not come back", () => {
   let run: RunningEngine;
   before(async () => {
     project = await createProject(FUNCTIONS);
-    run = await startEngine(await project.config({
-      "state.dir": `${project.dir}/state`,
-      "processing.guarantee": "exactly_once_v2",
-      // One thread: who hangs shares it with all the others.
-      "num.stream.threads": 1,
-      defaultPartitions: 1,
-      limits: { "reducer.timeout.ms": 400, "worker.heap.max.bytes": 64 << 20 },
-    }));
+    run = await startEngine(
+      await project.config({
+        "state.dir": `${project.dir}/state`,
+        "processing.guarantee": "exactly_once_v2",
+        // One thread: who hangs shares it with all the others.
+        "num.stream.threads": 1,
+        defaultPartitions: 1,
+        limits: { "reducer.timeout.ms": 400, "worker.heap.max.bytes": 64 << 20 },
+      }),
+    );
   });
   after(async () => {
     await run?.stop();
@@ -57,13 +59,22 @@ describe("code that does not come back", () => {
   });
 
   const event = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
-  const invoke = async (fn: string, key: string, value: unknown): Promise<unknown> => (JSON.parse(await run.api.invoke(fn, key, event(value), "committed")) as { value: unknown }).value;
-  const letters = (fn: string) => until(`a dead letter of ${fn}`, async () => ((await run.log.describe(`app-${fn}-dead-letters`)) === undefined ? undefined : (await readTopic(run.log, `app-${fn}-dead-letters`)).at(0)));
+  const invoke = async (fn: string, key: string, value: unknown): Promise<unknown> =>
+    (JSON.parse(await run.api.invoke(fn, key, event(value), "committed")) as { value: unknown }).value;
+  const letters = (fn: string) =>
+    until(`a dead letter of ${fn}`, async () =>
+      (await run.log.describe(`app-${fn}-dead-letters`)) === undefined
+        ? undefined
+        : (await readTopic(run.log, `app-${fn}-dead-letters`)).at(0),
+    );
 
   test("a reducer that spins: its event goes aside, who waits for it is told, everybody else goes on with their state", async () => {
     assert.equal(await invoke("spins", "k", { n: 1 }), 1);
     assert.equal(await invoke("quiet", "k", { n: 1 }), 1);
-    const hung = assert.rejects(invoke("spins", "k", { n: 2, how: "spin" }), { code: "reducer-timeout", message: /longer than 400 ms.*dead-letter/ });
+    const hung = assert.rejects(invoke("spins", "k", { n: 2, how: "spin" }), {
+      code: "reducer-timeout",
+      message: /longer than 400 ms.*dead-letter/,
+    });
     // These come while the thread spins, and wait for the next one.
     const others = Promise.all([invoke("spins", "k", { n: 4 }), invoke("spins", "other", { n: 8 }), invoke("quiet", "k", { n: 16 })]);
     await hung;
@@ -77,15 +88,23 @@ describe("code that does not come back", () => {
 
   test("several that spin in one batch, in turn", async () => {
     const values = [{ n: 1 }, { n: 2, how: "spin" }, { n: 4 }, { n: 8, how: "spin" }, { n: 16 }];
-    const positions = await run.api.append("spins", values.map((value) => ({ key: "many", value: event(value) })));
-    const text = await until("all are dealt with", () => run.api.get("spins", "many", { atLeast: positions[4] as { partition: number; offset: number } }).catch(() => undefined));
+    const positions = await run.api.append(
+      "spins",
+      values.map((value) => ({ key: "many", value: event(value) })),
+    );
+    const text = await until("all are dealt with", () =>
+      run.api.get("spins", "many", { atLeast: positions[4] as { partition: number; offset: number } }).catch(() => undefined),
+    );
     assert.equal((JSON.parse(text) as { value: unknown }).value, 21);
   });
 
   test("a heap that is full: the thread dies, the record is found and goes aside", async () => {
     assert.equal(await invoke("hungry", "k", { n: 1 }), 1);
     // On a slow machine its time is up first.
-    await assert.rejects(invoke("hungry", "k", { n: 2, how: "eat" }), (thrown: KeyfoldError) => thrown.code === "task-failed" || thrown.code === "reducer-timeout");
+    await assert.rejects(
+      invoke("hungry", "k", { n: 2, how: "eat" }),
+      (thrown: KeyfoldError) => thrown.code === "task-failed" || thrown.code === "reducer-timeout",
+    );
     assert.deepEqual((await letters("hungry")).value, { n: 2, how: "eat" });
     assert.equal(await invoke("hungry", "k", { n: 4 }), 5);
     assert.equal(await invoke("quiet", "after-heap", { n: 1 }), 1);
@@ -94,7 +113,12 @@ describe("code that does not come back", () => {
 
   test("an async reducer keeps the order of a key while others pass it", async () => {
     const values = [1, 2, 3, 4, 5].map((n) => ({ n, ...(n % 2 === 1 ? { how: "late" } : {}) }));
-    const [last] = (await run.api.append("waits", values.flatMap((value) => ["a", "b", "c", "d", "e", "f"].map((key) => ({ key, value: event(value) }))))).slice(-1);
+    const [last] = (
+      await run.api.append(
+        "waits",
+        values.flatMap((value) => ["a", "b", "c", "d", "e", "f"].map((key) => ({ key, value: event(value) }))),
+      )
+    ).slice(-1);
     assert.ok(last);
     for (const key of "abcdef") {
       const text = await run.api.get("waits", key, { atLeast: last });

@@ -32,9 +32,19 @@ describe("the life of a host", () => {
   });
   after(() => project?.remove());
 
-  const start = async (name: string, layer: Parameters<Project["config"]>[0] = {}, options: Parameters<typeof startEngine>[1] = {}): Promise<RunningEngine> => {
+  const start = async (
+    name: string,
+    layer: Parameters<Project["config"]>[0] = {},
+    options: Parameters<typeof startEngine>[1] = {},
+  ): Promise<RunningEngine> => {
     await source("sum", adding(""));
-    config = await project.config({ "state.dir": join(project.dir, name), "processing.guarantee": "exactly_once_v2", "num.stream.threads": 2, defaultPartitions: 2, ...layer });
+    config = await project.config({
+      "state.dir": join(project.dir, name),
+      "processing.guarantee": "exactly_once_v2",
+      "num.stream.threads": 2,
+      defaultPartitions: 2,
+      ...layer,
+    });
     run = await startEngine(config, options);
     return run;
   };
@@ -87,7 +97,10 @@ describe("the life of a host", () => {
     }
     const all = (await Promise.all(answers)) as number[];
     // Every key is counted to 30 without a gap: each value comes back once.
-    assert.deepEqual(all.sort((a, b) => a - b), Array.from({ length: 30 }, (_, i) => [i + 1, i + 1, i + 1, i + 1]).flat());
+    assert.deepEqual(
+      all.sort((a, b) => a - b),
+      Array.from({ length: 30 }, (_, i) => [i + 1, i + 1, i + 1, i + 1]).flat(),
+    );
   });
 
   test("a function goes and comes again, and knows what it knew; one that comes new begins at the beginning", async () => {
@@ -119,7 +132,12 @@ describe("the life of a host", () => {
     for (let i = 0; i < 5; i++) await invoke("sum", `k${i}`, 1);
     await run?.stop();
     assert.deepEqual(states, life);
-    const story = (): unknown[] => restores.splice(0).map((event) => (event.kind === "start" ? [event.startingOffset, event.endingOffset] : event.kind === "end" ? event.totalRestored : "batch"));
+    const story = (): unknown[] =>
+      restores
+        .splice(0)
+        .map((event) =>
+          event.kind === "start" ? [event.startingOffset, event.endingOffset] : event.kind === "end" ? event.totalRestored : "batch",
+        );
     assert.deepEqual(story(), [[0, 0], 0]);
 
     // From its own position: nothing is read again.
@@ -136,7 +154,10 @@ describe("the life of a host", () => {
 
   test("a second host on the same directory is refused, and the first goes on", async () => {
     const { api } = await start("twice");
-    await assert.rejects(startHost(config, { logger: pino({ level: "silent" }), http: false }), (error: KeyfoldError) => error.code === "store-locked" && /in use by another process/.test(error.message));
+    await assert.rejects(
+      startHost(config, { logger: pino({ level: "silent" }), http: false }),
+      (error: KeyfoldError) => error.code === "store-locked" && /in use by another process/.test(error.message),
+    );
     assert.equal(await invoke("sum", "a", 1), 1);
     assert.deepEqual(api.unhealthy(), []);
   });

@@ -29,12 +29,14 @@ describe("reading what functions know", () => {
   let run: RunningEngine;
   before(async () => {
     project = await createProject({ last: LAST, slow: SLOW });
-    run = await startEngine(await project.config({
-      "state.dir": `${project.dir}/state`,
-      "num.stream.threads": 2,
-      defaultPartitions: 4,
-      limits: { "wait.max.ms": 500 },
-    }));
+    run = await startEngine(
+      await project.config({
+        "state.dir": `${project.dir}/state`,
+        "num.stream.threads": 2,
+        defaultPartitions: 4,
+        limits: { "wait.max.ms": 500 },
+      }),
+    );
   });
   after(async () => {
     await run?.stop();
@@ -44,7 +46,9 @@ describe("reading what functions know", () => {
   const put = async (entries: Record<string, number | null>, topic = "events") => {
     const records = Object.entries(entries).map(([key, n]) => ({ key, value: Buffer.from(JSON.stringify({ n })), timestamp: 5_000 }));
     const positions = await run.api.append(topic, records);
-    if (topic === "events") for (const [i, { key }] of records.entries()) await run.api.get("last", key, { atLeast: positions[i] as { partition: number; offset: number } });
+    if (topic === "events")
+      for (const [i, { key }] of records.entries())
+        await run.api.get("last", key, { atLeast: positions[i] as { partition: number; offset: number } });
     return positions;
   };
   const keysOf = async (query: Parameters<typeof run.api.list>[1]): Promise<string[]> => {
@@ -60,13 +64,23 @@ describe("reading what functions know", () => {
   const byBytes = (keys: string[]): string[] => keys.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 
   test("pages over all partitions, in the order of the keys' bytes, dirty and committed alike", async () => {
-    const keys = ["a", "aa", "ab", "a/b", "a?", "é", "z", "zz", "日本", "\u{1f600}", "\uffee", "", " ", "A", "%"].filter((key) => key !== "");
+    const keys = ["a", "aa", "ab", "a/b", "a?", "é", "z", "zz", "日本", "\u{1f600}", "\uffee", "", " ", "A", "%"].filter(
+      (key) => key !== "",
+    );
     await put(Object.fromEntries(keys.map((key, i) => [key, i])));
     const all = byBytes([...keys]);
     for (const limit of [1, 2, 3, 7, 100]) assert.deepEqual(await keysOf({ limit }), all, `pages of ${limit}`);
     for (const limit of [1, 100]) {
-      assert.deepEqual(await keysOf({ limit, prefix: "a" }), all.filter((key) => key.startsWith("a")));
-      assert.deepEqual(await keysOf({ limit, from: "aa", to: "é" }), all.filter((key) => Buffer.compare(Buffer.from(key), Buffer.from("aa")) >= 0 && Buffer.compare(Buffer.from(key), Buffer.from("é")) < 0));
+      assert.deepEqual(
+        await keysOf({ limit, prefix: "a" }),
+        all.filter((key) => key.startsWith("a")),
+      );
+      assert.deepEqual(
+        await keysOf({ limit, from: "aa", to: "é" }),
+        all.filter(
+          (key) => Buffer.compare(Buffer.from(key), Buffer.from("aa")) >= 0 && Buffer.compare(Buffer.from(key), Buffer.from("é")) < 0,
+        ),
+      );
       assert.deepEqual(await keysOf({ limit, prefix: "none" }), []);
       assert.deepEqual(await keysOf({ limit, prefix: "a", from: "b" }), []);
     }
@@ -84,14 +98,19 @@ describe("reading what functions know", () => {
     assert.equal((JSON.parse((await run.api.get("last", "waited", { atLeast: position })) ?? "") as { value: { n: number } }).value.n, 7);
     const future = { partition: position.partition, offset: position.offset + 1_000 };
     await assert.rejects(run.api.get("last", "waited", { atLeast: future }), { code: "timeout", message: /not reached within 500 ms/ });
-    await assert.rejects(run.api.get("last", "waited", { atLeast: { partition: (position.partition + 1) % 4, offset: 0 } }), { code: "bad-request" });
+    await assert.rejects(run.api.get("last", "waited", { atLeast: { partition: (position.partition + 1) % 4, offset: 0 } }), {
+      code: "bad-request",
+    });
   });
 
   test("at-least with an async reducer: what is under way is waited for", async () => {
     for (let n = 1; n <= 3; n++) {
       const [position] = await put({ slow: n }, "slow-events");
       assert.ok(position);
-      assert.equal((JSON.parse((await run.api.get("slow", "slow", { atLeast: position })) ?? "null") as { value: number } | null)?.value, n);
+      assert.equal(
+        (JSON.parse((await run.api.get("slow", "slow", { atLeast: position })) ?? "null") as { value: number } | null)?.value,
+        n,
+      );
     }
   });
 
@@ -104,7 +123,13 @@ describe("reading what functions know", () => {
     await put({ "live-b": 2 });
     await put({ "live-a": null });
     await until("they are told", () => one.length === 2 && all.length === 3);
-    assert.deepEqual(JSON.parse(one[0] ?? ""), { key: "live-a", value: { n: 1 }, timestamp: 5_000, partition: positions[0]?.partition, offset: positions[0]?.offset });
+    assert.deepEqual(JSON.parse(one[0] ?? ""), {
+      key: "live-a",
+      value: { n: 1 },
+      timestamp: 5_000,
+      partition: positions[0]?.partition,
+      offset: positions[0]?.offset,
+    });
     assert.equal((JSON.parse(one[1] ?? "") as { value: unknown }).value, null);
     offOne();
     offOne();

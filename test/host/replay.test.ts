@@ -62,16 +62,28 @@ describe("what a replay and a change of code find", () => {
   });
   after(() => project?.remove());
   const start = async (name: string, interval: number): Promise<RunningEngine> => {
-    config = await project.config({ "state.dir": join(project.dir, name), "processing.guarantee": "exactly_once_v2", "num.stream.threads": 1, defaultPartitions: 1, "commit.interval.ms": interval });
+    config = await project.config({
+      "state.dir": join(project.dir, name),
+      "processing.guarantee": "exactly_once_v2",
+      "num.stream.threads": 1,
+      defaultPartitions: 1,
+      "commit.interval.ms": interval,
+    });
     run = await startEngine(config);
     return run;
   };
 
   test("ctx.random and ctx.now are the same again when events come again", async () => {
     const { api } = await start("dice", 1_000_000);
-    const last = (await api.append("rolls", Array.from({ length: 20 }, () => ({ key: "d", value: Buffer.from('{"n":1}') })))).at(-1);
+    const last = (
+      await api.append(
+        "rolls",
+        Array.from({ length: 20 }, () => ({ key: "d", value: Buffer.from('{"n":1}') })),
+      )
+    ).at(-1);
     assert.ok(last);
-    const value = async (): Promise<{ drawn: number[]; now: number[] }> => (JSON.parse((await run?.api.get("dice", "d", { atLeast: last })) ?? "") as { value: { drawn: number[]; now: number[] } }).value;
+    const value = async (): Promise<{ drawn: number[]; now: number[] }> =>
+      (JSON.parse((await run?.api.get("dice", "d", { atLeast: last })) ?? "") as { value: { drawn: number[]; now: number[] } }).value;
     const first = await value();
     // Nothing was committed: everything is processed again.
     await run?.crash();
@@ -103,7 +115,10 @@ describe("what a replay and a change of code find", () => {
     await assert.rejects(api.invoke("odd", "k", Buffer.from('{"cycle":true}'), "processed"));
     await assert.rejects(api.invoke("odd", "k", Buffer.from('{"cycle":true}'), "committed"), { code: "state-unstorable" });
     await until("both are dead letters", async () => (await readTopic(log, "app-odd-dead-letters")).length === 2);
-    assert.equal((JSON.parse(await api.invoke("odd", "k", Buffer.from("{}"), "committed")) as { value: unknown }).value instanceof Object, true);
+    assert.equal(
+      (JSON.parse(await api.invoke("odd", "k", Buffer.from("{}"), "committed")) as { value: unknown }).value instanceof Object,
+      true,
+    );
   });
 
   test("what a schedule writes is committed though no event comes", async () => {

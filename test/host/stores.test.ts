@@ -65,21 +65,34 @@ describe("stores of every kind", () => {
   after(() => project?.remove());
 
   const start = async (name: string, layer: Parameters<Project["config"]>[0] = {}): Promise<RunningEngine> => {
-    config = await project.config({ "state.dir": join(project.dir, name), "processing.guarantee": "exactly_once_v2", "num.stream.threads": 1, defaultPartitions: 1, ...layer });
+    config = await project.config({
+      "state.dir": join(project.dir, name),
+      "processing.guarantee": "exactly_once_v2",
+      "num.stream.threads": 1,
+      defaultPartitions: 1,
+      ...layer,
+    });
     run = await startEngine(config);
     return run;
   };
   /** Adds 1 to each key in turn, and waits until every function knows. */
   const feed = async (keys: readonly string[]): Promise<void> => {
     assert.ok(run);
-    const last = (await run.api.append("events", keys.map((key) => ({ key, value: Buffer.from('{"n":1}') })))).at(-1);
+    const last = (
+      await run.api.append(
+        "events",
+        keys.map((key) => ({ key, value: Buffer.from('{"n":1}') })),
+      )
+    ).at(-1);
     assert.ok(last);
     for (const fn of ALL) await run.api.get(fn, keys.at(-1) ?? "", { atLeast: last });
   };
   const states = async (fn: string): Promise<Record<string, unknown>> => {
     assert.ok(run);
     const { items } = await run.api.list(fn, { limit: 1_000 });
-    return Object.fromEntries(items.map((item) => JSON.parse(item) as { key: string; value: unknown }).map(({ key, value }) => [key, value]));
+    return Object.fromEntries(
+      items.map((item) => JSON.parse(item) as { key: string; value: unknown }).map(({ key, value }) => [key, value]),
+    );
   };
   const changelog = async (fn: string): Promise<string[]> => {
     assert.ok(run);
@@ -138,10 +151,18 @@ describe("stores of every kind", () => {
       const keys = Array.from({ length: 300 }, (_, i) => `k${i % 40}`);
       await feed(keys);
       const expected = Object.fromEntries(keys.map((key) => [key, keys.filter((other) => other === key).length]));
-      for (const fn of ALL) if (fn !== "newest") assert.deepEqual(await states(fn), Object.fromEntries(Object.entries(expected).sort(([a], [b]) => (a < b ? -1 : 1))), fn);
+      for (const fn of ALL)
+        if (fn !== "newest")
+          assert.deepEqual(await states(fn), Object.fromEntries(Object.entries(expected).sort(([a], [b]) => (a < b ? -1 : 1))), fn);
       await run?.stop();
       run = await startEngine(config);
-      for (const fn of ALL) if (fn !== "newest") assert.deepEqual(await states(fn), Object.fromEntries(Object.entries(expected).sort(([a], [b]) => (a < b ? -1 : 1))), `${fn} after a stop`);
+      for (const fn of ALL)
+        if (fn !== "newest")
+          assert.deepEqual(
+            await states(fn),
+            Object.fromEntries(Object.entries(expected).sort(([a], [b]) => (a < b ? -1 : 1))),
+            `${fn} after a stop`,
+          );
     });
   }
 

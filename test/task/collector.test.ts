@@ -14,7 +14,14 @@ type Step =
   | { readonly kind: "begin" | "rewind" | "resolve" | "take" };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant("emit" as const), topic: fc.constantFrom(...TOPICS), key: fc.constantFrom("k1", "k2", "k3", "dé") }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant("emit" as const),
+      topic: fc.constantFrom(...TOPICS),
+      key: fc.constantFrom("k1", "k2", "k3", "dé"),
+    }),
+  },
   { weight: 3, arbitrary: fc.constant<Step>({ kind: "begin" }) },
   { weight: 2, arbitrary: fc.constant<Step>({ kind: "rewind" }) },
   { weight: 1, arbitrary: fc.constant<Step>({ kind: "resolve" }) },
@@ -46,7 +53,11 @@ describe("collector", () => {
           assert.deepEqual([...got].sort(), [...ready].sort());
           // Within a topic and key the order is kept.
           const lanes = (all: readonly string[]): string[] => all.map((one) => one.split(" ").slice(0, 2).join(" "));
-          for (const lane of new Set(lanes(ready))) assert.deepEqual(got.filter((one) => one.startsWith(`${lane} `)), ready.filter((one) => one.startsWith(`${lane} `)));
+          for (const lane of new Set(lanes(ready)))
+            assert.deepEqual(
+              got.filter((one) => one.startsWith(`${lane} `)),
+              ready.filter((one) => one.startsWith(`${lane} `)),
+            );
           sent.push(...got);
           model = model.filter((one) => !ready.includes(one));
           mark = model.length;

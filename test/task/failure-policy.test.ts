@@ -7,7 +7,8 @@ import { FailurePolicy } from "../../runtime/task/failure-policy.ts";
 
 const clean = new RecordFailure("reducer-threw", new Error("clean"), true);
 const unclean = new RecordFailure("reducer-threw", new Error("unclean"), false);
-const policy = (onError: "retry" | "dead-letter" | "fail", retries = 3, backoffMs = 100) => new FailurePolicy({ onError, retries, backoffMs, wallClock: () => 1_000 });
+const policy = (onError: "retry" | "dead-letter" | "fail", retries = 3, backoffMs = 100) =>
+  new FailurePolicy({ onError, retries, backoffMs, wallClock: () => 1_000 });
 
 describe("failure policy", () => {
   test("fail fails, whatever it was", () => {

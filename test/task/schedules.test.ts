@@ -46,7 +46,10 @@ describe("schedules", () => {
           slots.add(Math.floor(time / interval));
         }
         assert.equal(fired.length, slots.size);
-        assert.deepEqual(fired.map((at) => Math.floor(at / interval)), [...slots]);
+        assert.deepEqual(
+          fired.map((at) => Math.floor(at / interval)),
+          [...slots],
+        );
       }),
     );
   });
@@ -64,6 +67,7 @@ describe("schedules", () => {
     first.cancel();
     assert.equal(schedules.streamDue(100), false);
     assert.deepEqual(fired, ["first"]);
-    for (const interval of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) assert.throws(() => schedules.add(interval, "wall-clock", { now: 0, streamTime: 0 }, () => {}), RangeError);
+    for (const interval of [0, -1, Number.NaN, Number.POSITIVE_INFINITY])
+      assert.throws(() => schedules.add(interval, "wall-clock", { now: 0, streamTime: 0 }, () => {}), RangeError);
   });
 });
