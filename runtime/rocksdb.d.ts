@@ -73,6 +73,8 @@ declare module "rocksdb" {
     open(options: OpenOptions): Promise<void>;
     close(): Promise<void>;
     _chainedBatch(): Batch;
+    /** A database keeps every batch and iterator until it is told that it is closed: `_closeSync` does not tell. */
+    detachResource(resource: Batch | RowIterator): void;
     _getManySync(
       keys: readonly (Uint8Array | string)[],
       options?: Target & { readonly valueEncoding?: "buffer"; readonly fillCache?: boolean },

@@ -59,7 +59,8 @@ export class Database {
 
   /** Applies all writes of `fill` in one atomic step. They are in the kernel's hands when this returns, not yet on the disk. */
   write(fill: (writes: WriteSet) => void): void {
-    const batch = this.#live()._chainedBatch();
+    const db = this.#live();
+    const batch = db._chainedBatch();
     try {
       fill({ put: (key, value) => batch._put(key, value, {}), delete: (key) => batch._del(key, {}) });
       batch._writeSync({ sync: false });
@@ -67,6 +68,7 @@ export class Database {
       throw databaseError(thrown, this.#dir);
     } finally {
       batch._closeSync();
+      db.detachResource(batch);
     }
   }
 
@@ -76,7 +78,8 @@ export class Database {
 
   /** Keys and values in turn. `finished`: the range holds no more. */
   scan(range: Range, { reverse = false, rows = 1_000_000, bytes = 2 ** 31 - 1 }: ScanOptions = {}): { rows: Buffer[]; finished: boolean } {
-    const iterator = this.#live()._iterator({
+    const db = this.#live();
+    const iterator = db._iterator({
       ...range,
       reverse,
       highWaterMarkBytes: bytes,
@@ -89,6 +92,7 @@ export class Database {
       throw databaseError(thrown, this.#dir);
     } finally {
       iterator._closeSync();
+      db.detachResource(iterator);
     }
   }
 

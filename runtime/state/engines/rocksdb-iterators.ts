@@ -36,13 +36,13 @@ export class RocksIterators {
     if (start !== undefined && !reverse) return this.#seek(start, to);
     const bounds = { ...(start === undefined ? {} : { gte: start }), ...(to === undefined ? {} : { lt: to }) };
     const native = this.#db._iterator({ ...bounds, reverse, ...ENCODING, highWaterMarkBytes: CHUNK_BYTES });
-    return this.#show(native, undefined, () => native._closeSync());
+    return this.#show(native, undefined, () => this.#end(native));
   }
 
   /** The database is about to change: later ranges must see it. */
   changed(): void {
     this.#generation++;
-    this.#spare?._closeSync();
+    if (this.#spare !== undefined) this.#end(this.#spare);
     this.#spare = undefined;
   }
 
@@ -59,8 +59,13 @@ export class RocksIterators {
     native._seekSync(from);
     return this.#show(native, to, () => {
       if (generation === this.#generation && this.#spare === undefined) this.#spare = native;
-      else native._closeSync();
+      else this.#end(native);
     });
+  }
+
+  #end(native: RowIterator): void {
+    native._closeSync();
+    this.#db.detachResource(native);
   }
 
   #show(native: RowIterator, to: Uint8Array | undefined, giveBack: () => void): RocksIterator {
