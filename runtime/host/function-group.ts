@@ -61,7 +61,8 @@ export class FunctionGroup {
           await this.#giveUp(() => revoked(false));
           failed(error);
         },
-        onError: (error) => (error.remedy === "retry" ? warn(error) : failed(error)),
+        // A member that the group has forgotten (`migrated`) joins it again.
+        onError: (error) => (error.remedy === "retry" || error.remedy === "migrated" ? warn(error) : failed(error)),
       },
     });
   }

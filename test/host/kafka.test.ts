@@ -1,29 +1,14 @@
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { after, before, test } from "node:test";
+import { pino } from "pino";
 import type { ConfigLayer } from "../../runtime/config/types.ts";
 import type { Position } from "../../runtime/host/api.ts";
+import { type RunningHost, startHost } from "../../runtime/host/host.ts";
+import { audit, type Chain, caughtUp, chain, type Event, events, feed, fold, KEYS, run, states } from "../fixtures/chain.ts";
 import { createProject, type Project, type RunningEngine, readTopic, startEngine } from "../fixtures/engine.ts";
 import { describeKafka } from "../fixtures/kafka-broker.ts";
 import { until } from "../fixtures/until.ts";
-
-/** Topics of this run, should the broker be one that is used again. */
-const run = randomBytes(4).toString("hex");
-
-/** A hash chain per key: one number that catches loss, doubling, reordering and stale state. */
-const chain = (name: string): string => `
-import { defineFunction } from "keyfold";
-export default defineFunction<{ n: number; boom?: boolean }, { chain: number; count: number }>({
-  source: "${name}-events-${run}",
-  sink: "${name}-chains-${run}",
-  reduce(state = { chain: 7, count: 0 }, event, ctx) {
-    ctx.emit("${name}-audit-${run}", { n: event.n });
-    if (event.boom || ctx.headers !== null) throw new TypeError("no " + event.n);
-    return { chain: (Math.imul(state.chain, 31) + event.n) | 0, count: state.count + 1 };
-  },
-});
-`;
 
 /** Two subtopologies, with a repartition topic between them. */
 const REKEYED = `
@@ -33,55 +18,6 @@ export default defineFunction({
   reduce: (count = 0) => count + 1,
 });
 `;
-
-interface Event {
-  readonly key: string;
-  readonly n: number;
-}
-
-interface Chain {
-  readonly chain: number;
-  readonly count: number;
-}
-
-const KEYS = Array.from({ length: 23 }, (_, i) => `key-${i}`);
-
-function events(from: number, count: number): Event[] {
-  return Array.from({ length: count }, (_, i) => ({ key: KEYS[(from + i) % KEYS.length] ?? "", n: from + i }));
-}
-
-function fold(all: readonly Event[]): Map<string, Chain> {
-  const states = new Map<string, Chain>();
-  for (const { key, n } of all) {
-    const { chain: before, count } = states.get(key) ?? { chain: 7, count: 0 };
-    states.set(key, { chain: (Math.imul(before, 31) + n) | 0, count: count + 1 });
-  }
-  return states;
-}
-
-async function feed({ api }: RunningEngine, fn: string, all: readonly Event[]): Promise<Map<string, Position>> {
-  const positions = await api.append(
-    `${fn}-events-${run}`,
-    all.map(({ key, n }) => ({ key, value: Buffer.from(JSON.stringify({ n })) })),
-  );
-  return new Map(positions.map((position, i) => [all[i]?.key ?? "", position]));
-}
-
-/** Keys and states of all tasks that the host has. */
-async function states({ api }: RunningEngine, fn: string): Promise<Map<string, Chain>> {
-  const found = new Map<string, Chain>();
-  const owned = (await api.tasks()).length;
-  if (owned === 0) return found;
-  for (const key of KEYS) {
-    const text = await api.get(fn, key, {}).catch(() => undefined);
-    if (text !== undefined) found.set(key, (JSON.parse(text) as { value: Chain }).value);
-  }
-  return found;
-}
-
-async function caughtUp({ api }: RunningEngine, fn: string, last: ReadonlyMap<string, Position>): Promise<void> {
-  for (const [key, position] of last) await api.get(fn, key, { atLeast: position });
-}
 
 describeKafka("the host on Kafka", { java: true }, (broker) => {
   let project: Project;
@@ -107,6 +43,7 @@ describeKafka("the host on Kafka", { java: true }, (broker) => {
         asked: chain("asked"),
         crashed: chain("crashed"),
         shared: chain("shared"),
+        shared2: chain("shared2"),
         rekeyed: REKEYED,
       },
       `app-${run}`,
@@ -254,54 +191,109 @@ describeKafka("the host on Kafka", { java: true }, (broker) => {
     }
   });
 
-  test("hosts join and leave under load: nothing is lost or doubled", async () => {
-    const all: Event[] = [];
-    const hosts: RunningEngine[] = [await start("shared", "a")];
-    const [first] = hosts as [RunningEngine];
-    const send = async (count: number): Promise<void> => {
-      const chunk = events(all.length, count);
-      all.push(...chunk);
-      await feed(hosts.at(-1) ?? first, "shared", chunk);
-    };
-    const balanced = (counts: readonly number[]): Promise<unknown> =>
-      until(`tasks divided as ${counts.join(", ")}`, async () => {
-        const now = await Promise.all(hosts.map(async ({ api }) => (await api.tasks()).filter(({ state }) => state === "RUNNING").length));
-        return JSON.stringify(now) === JSON.stringify(counts);
-      });
-    try {
-      await send(500);
-      for (const name of ["b", "c"]) {
-        const joining = start("shared", name);
+  for (const [fn, guarantee] of [
+    ["shared", "exactly_once_v2"],
+    ["shared2", "at_least_once"],
+  ] as const)
+    test(`hosts join and leave under load, ${guarantee}: nothing is lost or doubled`, async () => {
+      const join = (name: string) => start(fn, name, { "processing.guarantee": guarantee });
+      const all: Event[] = [];
+      const hosts: RunningEngine[] = [await join("a")];
+      const [first] = hosts as [RunningEngine];
+      const send = async (count: number): Promise<void> => {
+        const chunk = events(all.length, count);
+        all.push(...chunk);
+        await feed(hosts.at(-1) ?? first, fn, chunk);
+      };
+      const balanced = (counts: readonly number[]): Promise<unknown> =>
+        until(`tasks divided as ${counts.join(", ")}`, async () => {
+          const now = await Promise.all(
+            hosts.map(async ({ api }) => (await api.tasks()).filter(({ state }) => state === "RUNNING").length),
+          );
+          return JSON.stringify(now) === JSON.stringify(counts);
+        });
+      try {
         await send(500);
-        hosts.push(await joining);
-        await send(500);
-        await balanced([2, 2]);
-        // Who has what is known to everybody.
-        const owners = new Set(KEYS.map((key) => hosts[0]?.api.metadata("shared", key).active?.id));
-        assert.equal(owners.size, 2);
-        await send(500);
-        const leaving = hosts.shift();
-        const stopped = leaving?.stop();
-        await send(500);
-        await stopped;
-        await send(500);
-        await balanced([4]);
+        for (const name of ["b", "c"]) {
+          const joining = join(name);
+          await send(500);
+          hosts.push(await joining);
+          await send(500);
+          await balanced([2, 2]);
+          // Who has what is known to everybody.
+          const owners = new Set(KEYS.map((key) => hosts[0]?.api.metadata(fn, key).active?.id));
+          assert.equal(owners.size, 2);
+          await send(500);
+          const leaving = hosts.shift();
+          const stopped = leaving?.stop();
+          await send(500);
+          await stopped;
+          await send(500);
+          await balanced([4]);
+        }
+        const [last] = hosts as [RunningEngine];
+        const end = events(all.length, 100);
+        all.push(...end);
+        await caughtUp(last, fn, await feed(last, fn, end));
+        assert.deepEqual(await states(last, fn), fold(all));
+        await last.stop();
+        hosts[0] = await join("d");
+        assert.deepEqual(await states(hosts[0], fn), fold(all), "a host that comes with nothing");
+        assert.deepEqual(await audit(hosts[0], fn), all.map(({ key, n }) => `${key} ${n}`).sort());
+      } finally {
+        for (const host of hosts) await host.stop();
       }
-      const [last] = hosts as [RunningEngine];
-      const end = events(all.length, 100);
-      all.push(...end);
-      await caughtUp(last, "shared", await feed(last, "shared", end));
-      assert.deepEqual(await states(last, "shared"), fold(all));
-      await last.stop();
-      hosts[0] = await start("shared", "d");
-      assert.deepEqual(await states(hosts[0], "shared"), fold(all), "a host that comes with nothing");
-      assert.deepEqual(await audit(hosts[0], "shared"), all.map(({ key, n }) => `${key} ${n}`).sort());
+    });
+
+  test("over HTTP: every host says where a key is, and refuses what only the other one could answer", async () => {
+    const web = await createProject({ web: chain("web") }, `app-${run}`);
+    const config = (host: string) =>
+      web.config(layer({ "state.dir": `${web.dir}/state-${host}`, "group.instance.id": host, http: { port: 0, internalPort: 0 } }));
+    const hosts: RunningHost[] = [];
+    try {
+      for (const name of ["one", "two"]) hosts.push(await startHost(await config(name), { logger: pino({ level: "silent" }) }));
+      await Promise.all(hosts.map(({ running }) => running));
+      const [one, two] = hosts as [RunningHost, RunningHost];
+      await until("they share the tasks", async () =>
+        hosts.every(({ api }) => api.notReady().length === 0 && api.hosts().every(({ tasks }) => tasks === 2)),
+      );
+      assert.deepEqual(
+        new Map(one.api.hosts().map(({ id, url }) => [id, url])),
+        new Map([
+          ["one", one.publicUrl],
+          ["two", two.publicUrl],
+        ]),
+      );
+      let refused = 0;
+      for (const key of KEYS) {
+        const { active } = (await (await fetch(`${one.publicUrl}/v1/functions/web/metadata?key=${key}`)).json()) as {
+          active: { id: string; url: string };
+        };
+        const ask = (url: string) =>
+          fetch(`${url}/v1/functions/web/keys/${key}`, {
+            method: "POST",
+            headers: { "content-type": "application/json" },
+            body: `{"n":1}`,
+          });
+        const answer = await ask(active.url);
+        const body = (await answer.json()) as { value?: Chain };
+        assert.equal(body.value?.count, 1, JSON.stringify(body));
+        const other = active.url === one.publicUrl ? two : one;
+        const elsewhere = await ask(other.publicUrl);
+        const problem = (await elsewhere.json()) as { code: string; detail: string };
+        assert.deepEqual([elsewhere.status, problem.code], [503, "not-ready"]);
+        assert.ok(problem.detail.includes(active.url), problem.detail);
+        refused++;
+      }
+      assert.equal(refused, KEYS.length);
+      // A static member that stops keeps its tasks for a session: it is expected back.
+      await two.stop();
+      hosts[1] = await startHost(await config("two"), { logger: pino({ level: "silent" }) });
+      await hosts[1].running;
+      assert.equal(one.api.notReady().length, 0);
     } finally {
       for (const host of hosts) await host.stop();
+      await web.remove();
     }
   });
 });
-
-async function audit({ log }: RunningEngine, fn: string): Promise<string[]> {
-  return (await readTopic(log, `${fn}-audit-${run}`)).map(({ key, value }) => `${key} ${(value as { n: number }).n}`).sort();
-}
