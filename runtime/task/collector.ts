@@ -57,7 +57,15 @@ export class Collector {
     return names;
   }
 
-  emit(topic: string, codec: Codec, key: string | null, value: unknown, timestamp: number, headers: Headers | null, partition?: number): void {
+  emit(
+    topic: string,
+    codec: Codec,
+    key: string | null,
+    value: unknown,
+    timestamp: number,
+    headers: Headers | null,
+    partition?: number,
+  ): void {
     const output = this.#output(topic);
     const bytes = value === null || value === undefined ? null : codec.encode(value);
     this.#touch(output);
@@ -109,11 +117,18 @@ export class Collector {
     if (output.record === this.#record) return;
     output.record = this.#record;
     const partitions = new Map<number, ReturnType<BatchBuilder["mark"]>>();
-    output.partitions.forEach((builder, partition) => partitions.set(partition, builder.mark()));
+    for (const [partition, builder] of output.partitions) partitions.set(partition, builder.mark());
     this.#touched.push({ output, pending: output.pending.length, partitions });
   }
 
-  #append(output: Output, key: string | null, value: Uint8Array | null, timestamp: number, headers: Headers | null, partition: number | undefined): void {
+  #append(
+    output: Output,
+    key: string | null,
+    value: Uint8Array | null,
+    timestamp: number,
+    headers: Headers | null,
+    partition: number | undefined,
+  ): void {
     this.#bytes += (key?.length ?? 0) + (value?.length ?? 0) + 16;
     if (output.count === 0) {
       output.pending.push({ key, value: value === null ? null : Buffer.from(value), timestamp, headers, partition });

@@ -1,6 +1,9 @@
+import { KeyfoldError } from "../errors.ts";
 import type { Headers } from "../log/record-batch.ts";
 import type { RecordContext } from "../topology/topology.ts";
+import type { Collector } from "./collector.ts";
 import type { RecordFailure } from "./failure.ts";
+import type { TaskOptions } from "./task-options.ts";
 
 const MAX_STACK = 8_192;
 
@@ -8,7 +11,7 @@ const MAX_STACK = 8_192;
  * Headers of a dead letter: Kafka Streams' names (KIP-1034), then ours. The record's own headers stay in front; key and
  * value stay as they were, so that a replay is a plain copy back to `__streams.errors.topic`.
  */
-export function deadLetterHeaders(
+function deadLetterHeaders(
   record: RecordContext,
   failure: RecordFailure,
   facts: { readonly function: string; readonly version: string; readonly task: string; readonly stateBefore: unknown },
@@ -30,6 +33,50 @@ export function deadLetterHeaders(
   ];
 }
 
+export interface DeadLetter {
+  readonly key: string | null;
+  readonly value: Uint8Array | null;
+  readonly failure: RecordFailure;
+  readonly record: RecordContext;
+  readonly task: string;
+  readonly options: Pick<TaskOptions, "deadLetterTopic" | "function" | "version" | "invokeStore" | "stores" | "logger">;
+  readonly collector: Collector;
+}
+
+/** Sends a record that was given up to the dead-letter topic, with everything there is to know about it. */
+export function emitDeadLetter({ key, value, failure, record, task, options, collector }: DeadLetter): void {
+  const { deadLetterTopic, function: name, version, logger } = options;
+  const stateBefore = stateOf(key, options);
+  collector.emitBytes(
+    deadLetterTopic,
+    key,
+    value,
+    record.timestamp,
+    deadLetterHeaders(record, failure, { function: name, version, task, stateBefore }),
+  );
+  const { topic, partition, offset } = record;
+  logger.warn("record dead-lettered", { code: failure.code, error: failure.message, topic, partition, offset, key, to: deadLetterTopic });
+}
+
+function stateOf(key: string | null, { invokeStore, stores }: DeadLetter["options"]): unknown {
+  const store = invokeStore === undefined ? undefined : stores.get(invokeStore);
+  try {
+    return store === undefined || key === null ? undefined : store.get(key)?.value;
+  } catch (thrown) {
+    // Often the very reason why the record failed: a state that an older version of the code cannot read.
+    return `unreadable: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
+  }
+}
+
+/** What stops a function whose policy is `fail`. */
+export function fatalFailure(failure: RecordFailure, { topic, partition, offset }: RecordContext, fn: string, task: string): KeyfoldError {
+  return new KeyfoldError(
+    "task-failed",
+    `function ${fn}, task ${task}: ${failure.name}: ${failure.message} at ${topic}[${partition}] offset ${offset}; stopped because onError is "fail"`,
+    { cause: failure.cause, details: { topic, partition, offset, code: failure.code, stack: failure.trace } },
+  );
+}
+
 /** JSON for people: what JSON lacks becomes text, nothing throws. */
 export function asJson(value: unknown): string {
   if (value === undefined) return "null";
@@ -46,7 +93,14 @@ export function jsonReplacer(_name: string, value: unknown): unknown {
   if (value instanceof Map) return [...value.keys()].every((k) => typeof k === "string") ? Object.fromEntries(value) : [...value];
   if (value instanceof Set) return [...value];
   if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
-  if (typeof value === "object" && value !== null && "type" in value && value.type === "Buffer" && "data" in value && Array.isArray(value.data)) {
+  if (
+    typeof value === "object" &&
+    value !== null &&
+    "type" in value &&
+    value.type === "Buffer" &&
+    "data" in value &&
+    Array.isArray(value.data)
+  ) {
     return Buffer.from(value.data).toString("base64");
   }
   return value;

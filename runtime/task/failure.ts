@@ -27,3 +27,10 @@ export class RecordFailure extends Error {
     return this.cause instanceof Error ? (this.cause.stack ?? this.cause.message) : String(this.cause);
   }
 }
+
+/** A failure of a store or its disk, which must not be held against a record. */
+export function brokenBy(thrown: unknown): KeyfoldError | undefined {
+  return thrown instanceof KeyfoldError && (thrown.remedy === "corrupt" || thrown.remedy === "retry" || thrown.remedy === "fatal")
+    ? thrown
+    : undefined;
+}

@@ -40,10 +40,12 @@ export class InFlight {
     const expired = new Promise<never>((_resolve, reject) => {
       fail = reject;
     });
-    const ended: Promise<void> = Promise.race([work, expired]).then(then, failed).then(() => {
-      this.#calls.delete(ended);
-      this.onSettled();
-    });
+    const ended: Promise<void> = Promise.race([work, expired])
+      .then(then, failed)
+      .then(() => {
+        this.#calls.delete(ended);
+        this.onSettled();
+      });
     this.#calls.set(ended, { input, offset, since: performance.now(), fail });
   }
 
@@ -53,14 +55,19 @@ export class InFlight {
     const now = performance.now();
     for (const { since, fail } of this.#calls.values()) {
       if (now - since < limitMs) return;
-      fail(new KeyfoldError("reducer-timeout", `an async reducer took longer than ${limitMs} ms (limits: reducer.timeout.ms)`, { details: { limitMs } }));
+      fail(
+        new KeyfoldError("reducer-timeout", `an async reducer took longer than ${limitMs} ms (limits: reducer.timeout.ms)`, {
+          details: { limitMs },
+        }),
+      );
     }
   }
 
   /** Waits for all, those that take longer than `limitMs` excepted: they fail. */
   async drain(limitMs = Number.POSITIVE_INFINITY): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
-    if (this.#calls.size > 0 && limitMs < Number.POSITIVE_INFINITY) timer = setInterval(() => this.expire(limitMs), Math.max(10, limitMs / 4));
+    if (this.#calls.size > 0 && limitMs < Number.POSITIVE_INFINITY)
+      timer = setInterval(() => this.expire(limitMs), Math.max(10, limitMs / 4));
     try {
       while (this.#calls.size > 0) await Promise.race(this.#calls.keys());
     } finally {

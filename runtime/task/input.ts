@@ -1,5 +1,6 @@
 import { keyText, type RecordBatch } from "../log/record-batch.ts";
 import type { SourceSpec } from "../topology/topology.ts";
+import type { TaskOptions } from "./task-options.ts";
 
 /** A decoded batch on its way through a task. */
 export interface Loaded {
@@ -64,4 +65,23 @@ export class TaskInput {
     this.position = position;
     this.fetchPosition = position;
   }
+}
+
+/** A task's inputs in the order of its sources; a global source is read in all its partitions. */
+export function createInputs({
+  subtopology,
+  partitions,
+  partition,
+}: Pick<TaskOptions, "subtopology" | "partitions" | "partition">): TaskInput[] {
+  const inputs: TaskInput[] = [];
+  for (const source of subtopology.sources) {
+    const count = source.global ? (partitions.get(source.topic) ?? 1) : 1;
+    for (let p = 0; p < count; p++) inputs.push(new TaskInput(inputs.length, source, source.global ? p : partition));
+  }
+  return inputs;
+}
+
+/** A record's place in words: `topic/partition/offset`. */
+export function place(input: TaskInput, offset: number): string {
+  return `${input.topic}/${input.partition}/${offset}`;
 }

@@ -40,7 +40,8 @@ export async function restoreStore(store: TaskStore, options: RestoreOptions): P
   let pending = position < range.end ? fetch(position) : undefined;
   while (pending !== undefined) {
     const fetched = await pending;
-    if (signal.aborted) throw new KeyfoldError("not-ready", `the restore of ${store.name} was given up: its task is taken away`, { remedy: "retry" });
+    if (signal.aborted)
+      throw new KeyfoldError("not-ready", `the restore of ${store.name} was given up: its task is taken away`, { remedy: "retry" });
     // The next fetch is under way while this batch is applied.
     pending = fetched.next < range.end ? fetch(fetched.next) : undefined;
     pending?.catch(() => {});

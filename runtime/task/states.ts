@@ -30,7 +30,10 @@ export function mayMove(from: TaskState, to: TaskState): boolean {
 /** The state after a transition; one that the table does not have is a bug of ours and says so. */
 export function moved(task: string, from: TaskState, to: TaskState): TaskState {
   if (!mayMove(from, to)) {
-    throw new KeyfoldError("internal", `task ${task}: no transition from ${from} to ${to}`, { remedy: "fatal", details: { task, from, to } });
+    throw new KeyfoldError("internal", `task ${task}: no transition from ${from} to ${to}`, {
+      remedy: "fatal",
+      details: { task, from, to },
+    });
   }
   return to;
 }

@@ -24,7 +24,10 @@ export function createTaskContext(options: TaskOptions, parts: TaskParts): TaskC
   const store = <V>(storeName: string): TaskStore<V> => {
     const found = stores.get(storeName);
     if (found === undefined) {
-      throw new KeyfoldError("store-unknown", `function ${name} has no store ${JSON.stringify(storeName)}; it has ${[...stores.keys()].join(", ") || "none"}`);
+      throw new KeyfoldError(
+        "store-unknown",
+        `function ${name} has no store ${JSON.stringify(storeName)}; it has ${[...stores.keys()].join(", ") || "none"}`,
+      );
     }
     return found as TaskStore<V>;
   };
@@ -39,8 +42,10 @@ export function createTaskContext(options: TaskOptions, parts: TaskParts): TaskC
     wallClock,
     store,
     globalStore: store,
-    emit: (topic, codec, key, value, timestamp, headers, target) => collector.emit(topic, codec, key, value, timestamp, headers ?? null, target),
-    schedule: (interval, type, callback) => schedules.add(interval, type, { now: wallClock(), streamTime: streamTime(), ...anchor }, callback),
+    emit: (topic, codec, key, value, timestamp, headers, target) =>
+      collector.emit(topic, codec, key, value, timestamp, headers ?? null, target),
+    schedule: (interval, type, callback) =>
+      schedules.add(interval, type, { now: wallClock(), streamTime: streamTime(), ...anchor }, callback),
     dropped: (reason) => metrics.drop(reason),
     log: logger,
     signal,

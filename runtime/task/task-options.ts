@@ -32,7 +32,14 @@ export interface TaskOptions extends FailurePolicyOptions {
   /** Index in the worker's cells; absent outside workers. */
   readonly cells?: { readonly cells: Cells; readonly index: number };
   /** Gets the state after a watched record, or its failure. */
-  readonly onWatched?: (watch: Watch, input: TaskInput, record: RecordContext, key: string | null, store: TaskStore | undefined, failure: RecordFailure | undefined) => void;
+  readonly onWatched?: (
+    watch: Watch,
+    input: TaskInput,
+    record: RecordContext,
+    key: string | null,
+    store: TaskStore | undefined,
+    failure: RecordFailure | undefined,
+  ) => void;
 }
 
 /** What stopped a task from going on by itself; the worker acts on it. */

@@ -1,24 +1,23 @@
 import { KeyfoldError } from "../errors.ts";
-import type { CommitRequest, OffsetCommit, OutBatch } from "../log/log.ts";
+import type { CommitRequest, OffsetCommit } from "../log/log.ts";
 import { type RecordBatch, valueBytes } from "../log/record-batch.ts";
-import type { TaskStore } from "../state/store.ts";
-import type { Codec, RecordContext, TaskContext, TaskGraph } from "../topology/topology.ts";
-import { changelogTopic } from "../topology/names.ts";
+import type { RecordContext, TaskContext, TaskGraph } from "../topology/topology.ts";
 import { Collector } from "./collector.ts";
-import { deadLetterHeaders } from "./dead-letter.ts";
-import { RecordFailure } from "./failure.ts";
+import { CommitUnit } from "./commit-unit.ts";
+import { emitDeadLetter, fatalFailure } from "./dead-letter.ts";
+import { brokenBy, RecordFailure } from "./failure.ts";
 import { FailurePolicy, type Verdict } from "./failure-policy.ts";
+import { flushStores } from "./flush-stores.ts";
 import { InFlight } from "./in-flight.ts";
-import { type Loaded, TaskInput } from "./input.ts";
+import { createInputs, type Loaded, place, type TaskInput } from "./input.ts";
 import { PartitionGroup } from "./partition-group.ts";
+import { readAhead } from "./read-ahead.ts";
 import { Schedules } from "./schedules.ts";
+import { decodeValue, eventTime } from "./source-value.ts";
 import { moved, type TaskState } from "./states.ts";
 import { createTaskContext } from "./task-context.ts";
 import { TaskMetrics } from "./task-metrics.ts";
 import type { Interrupt, TaskOptions } from "./task-options.ts";
-
-/** Records whose states are read at once. */
-const PREFETCH_RECORDS = 1_024;
 
 /**
  * One subtopology over one partition: the unit of state, of assignment, of recovery. This class is its synchronous core,
@@ -42,9 +41,8 @@ export class Task {
   #policy: FailurePolicy;
   /** Flush after each record, to find the one whose state cannot be stored. */
   #strict = false;
-  #changelogs: { store: TaskStore; count: number }[] = [];
-  #sent: OffsetCommit[] = [];
-  #sentStreamTime = -1;
+  /** Of the commit under way. */
+  #unit: CommitUnit | undefined;
   interrupt: Interrupt | undefined;
   /** Ask for a commit as soon as possible. */
   commitSoon = false;
@@ -57,11 +55,7 @@ export class Task {
     this.collector = new Collector(options);
     this.id = `${options.subtopology.id}_${options.partition}`;
     this.inFlight = new InFlight(options.maxInFlightKeys);
-    const inputs: TaskInput[] = [];
-    for (const source of options.subtopology.sources) {
-      const count = source.global ? (options.partitions.get(source.topic) ?? 1) : 1;
-      for (let p = 0; p < count; p++) inputs.push(new TaskInput(inputs.length, source, source.global ? p : options.partition));
-    }
+    const inputs = createInputs(options);
     this.inputs = inputs;
     this.#group = new PartitionGroup(inputs, options.maxTaskIdleMs, options.wallClock);
     this.#policy = new FailurePolicy(options);
@@ -111,13 +105,12 @@ export class Task {
     this.#rebuild();
   }
 
-  /** Nothing is half done: no record in flight, nothing since the last commit. */
-  get settled(): boolean {
-    return this.inFlight.size === 0 && !this.dirty;
-  }
-
   get dirty(): boolean {
-    return this.#punctuated || this.inputs.some((input) => input.position !== input.committed && input.source.global !== true) || this.collector.bytes > 0;
+    return (
+      this.#punctuated ||
+      this.inputs.some((input) => input.position !== input.committed && input.source.global !== true) ||
+      this.collector.bytes > 0
+    );
   }
 
   load(input: TaskInput, batch: RecordBatch, next: number): void {
@@ -141,7 +134,7 @@ export class Task {
         const loaded = input.queue[0];
         if (loaded === undefined) break;
         if (loaded.index < loaded.batch.length) {
-          if (loaded.index >= loaded.prefetched) this.#prefetch(input, loaded);
+          if (loaded.index >= loaded.prefetched) readAhead(input.source, loaded, this.#options.stores);
           if (!this.#step(input, loaded, loaded.index)) break;
           taken++;
           loaded.index++;
@@ -174,40 +167,22 @@ export class Task {
    */
   prepareCommit(): CommitRequest | undefined {
     if (!this.#flush()) return undefined;
-    const batches: OutBatch[] = [];
-    this.#changelogs = [];
-    const partition = this.#options.partition;
-    for (const store of this.#options.stores.values()) {
-      const changes = store.takeChangelog();
-      if (changes === undefined) continue;
-      this.#changelogs.push({ store, count: changes.count });
-      batches.push({ topic: changelogTopic(this.#options.application, store.name), partition, data: changes.data, count: changes.count });
-    }
-    batches.push(...this.collector.take());
-    this.#sent = [];
-    this.#sentStreamTime = this.#streamTime;
-    for (const input of this.inputs) {
-      if (input.source.global || input.position === input.committed) continue;
-      this.#sent.push({ topic: input.topic, partition: input.partition, offset: input.position, metadata: String(this.#streamTime) });
-    }
+    const { application, atomic, partition, stores } = this.#options;
+    const unit = new CommitUnit(this.inputs, this.#streamTime);
+    const batches = [...unit.changelogs(stores.values(), application, partition), ...this.collector.take()];
+    this.#unit = unit;
     this.commitSoon = false;
     this.#punctuated = false;
-    if (this.#sent.length === 0 && batches.length === 0) return undefined;
-    return { group: this.#options.application, producer: `${this.#options.application}-${this.id}`, offsets: this.#sent, batches, atomic: this.#options.atomic };
+    if (unit.offsets.length === 0 && batches.length === 0) return undefined;
+    return { group: application, producer: `${application}-${this.id}`, offsets: unit.offsets, batches, atomic };
   }
 
   /** The log took it all: the stores may hold it now. `bases`: offset of the first record of each batch of the request. */
   applyCommit(bases: readonly number[]): void {
-    this.#changelogs.forEach(({ store, count }, i) => {
-      const base = bases[i];
-      store.committed(base === undefined ? undefined : base + count);
-    });
-    const logged = new Set(this.#changelogs.map(({ store }) => store));
-    for (const store of this.#options.stores.values()) if (!logged.has(store)) store.committed(undefined);
-    for (const sent of this.#sent) {
-      for (const input of this.inputs) if (input.topic === sent.topic && input.partition === sent.partition) input.committed = sent.offset;
-    }
-    this.#committedStreamTime = this.#sentStreamTime;
+    if (this.#unit === undefined) return;
+    this.#unit.apply(bases, this.inputs, this.#options.stores.values());
+    this.#committedStreamTime = this.#unit.streamTime;
+    this.#unit = undefined;
     this.#strict = false;
     this.#policy.committed();
     this.metrics.commits++;
@@ -246,20 +221,6 @@ export class Task {
     this.#graph = this.#options.subtopology.build(this.#context());
   }
 
-  /** The states of the next records, read together: just before they are needed, so that they are not evicted unread. */
-  #prefetch({ source }: TaskInput, loaded: Loaded): void {
-    const { index, keys } = loaded;
-    loaded.prefetched = Math.min(keys.length, index + PREFETCH_RECORDS);
-    const store = source.prefetch === undefined ? undefined : this.#options.stores.get(source.prefetch);
-    if (store === undefined || loaded.prefetched - index < 2) return;
-    const ahead: string[] = [];
-    for (let i = index; i < loaded.prefetched; i++) {
-      const key = keys[i];
-      if (typeof key === "string") ahead.push(key);
-    }
-    store.prefetch(ahead);
-  }
-
   /** One record; false: it was not taken (a retry or a rollback is due). */
   #step(input: TaskInput, loaded: Loaded, i: number): boolean {
     const { batch } = loaded;
@@ -284,8 +245,8 @@ export class Task {
     }
     let result: void | Promise<void>;
     try {
-      const value = this.#decode(input.source.codec, batch, i);
-      const time = input.source.timestamp === undefined ? record.timestamp : this.#extract(input, key, value, record);
+      const value = decodeValue(input.source.codec, batch, i);
+      const time = input.source.timestamp === undefined ? record.timestamp : eventTime(input.source, key, value, record);
       if (!(time >= 0)) {
         this.metrics.drop("bad-timestamp");
         this.#done(input, offset, key, undefined);
@@ -306,25 +267,6 @@ export class Task {
     this.#done(input, offset, key, undefined);
     if (this.#schedules.streamDue(this.#streamTime)) this.#fire("stream-time", this.#streamTime);
     return true;
-  }
-
-  #decode(codec: Codec, batch: RecordBatch, i: number): unknown {
-    const start = batch.valueStart[i] ?? -1;
-    if (start < 0) return null;
-    const end = batch.valueEnd[i] ?? start;
-    try {
-      return codec.decodeRange === undefined ? codec.decode(batch.buffer.subarray(start, end)) : codec.decodeRange(batch.buffer, start, end);
-    } catch (cause) {
-      throw new RecordFailure("record-undecodable", cause, true);
-    }
-  }
-
-  #extract(input: TaskInput, key: string | null, value: unknown, record: RecordContext): number {
-    try {
-      return input.source.timestamp?.(value, { key, timestamp: record.timestamp, topic: record.topic }) ?? record.timestamp;
-    } catch (cause) {
-      throw new RecordFailure("reducer-threw", cause, true);
-    }
   }
 
   #done(input: TaskInput, offset: number, key: string | null, failure: RecordFailure | undefined): void {
@@ -385,6 +327,11 @@ export class Task {
     return true;
   }
 
+  #deadLetter(key: string | null, value: Uint8Array | null, failure: RecordFailure): void {
+    emitDeadLetter({ key, value, failure, record: this.#record, task: this.id, options: this.#options, collector: this.collector });
+    this.metrics.deadLettered++;
+  }
+
   /** The policy's verdict; what it asks of the driver is left in `interrupt`. */
   #judge(input: TaskInput, offset: number, failure: RecordFailure, applied: boolean): Verdict {
     const broken = brokenBy(failure.cause);
@@ -395,36 +342,10 @@ export class Task {
     this.metrics.failures++;
     const verdict = this.#policy.decide(place(input, offset), failure, applied);
     if (verdict.kind === "retry") this.metrics.retries++;
-    if (verdict.kind === "fail") this.interrupt = { kind: "failed", error: this.#fatal(failure) };
+    if (verdict.kind === "fail")
+      this.interrupt = { kind: "failed", error: fatalFailure(failure, this.#record, this.#options.function, this.id) };
     else if (verdict.kind !== "dead-letter") this.interrupt = verdict;
     return verdict;
-  }
-
-  #deadLetter(key: string | null, value: Uint8Array | null, failure: RecordFailure): void {
-    const { deadLetterTopic, function: name, version, invokeStore, stores } = this.#options;
-    const store = invokeStore === undefined ? undefined : stores.get(invokeStore);
-    let stateBefore: unknown;
-    try {
-      stateBefore = store === undefined || key === null ? undefined : store.get(key)?.value;
-    } catch (thrown) {
-      // Often the very reason why the record failed: a state that an older version of the code cannot read.
-      stateBefore = `unreadable: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
-    }
-    const record = this.#record;
-    this.collector.emitBytes(deadLetterTopic, key, value, record.timestamp, deadLetterHeaders(record, failure, { function: name, version, task: this.id, stateBefore }));
-    this.metrics.deadLettered++;
-    this.#options.logger.warn("record dead-lettered", {
-      code: failure.code, error: failure.message, topic: record.topic, partition: record.partition, offset: record.offset, key, to: deadLetterTopic,
-    });
-  }
-
-  #fatal(failure: RecordFailure): KeyfoldError {
-    const { topic, partition, offset } = this.#record;
-    return new KeyfoldError(
-      "task-failed",
-      `function ${this.#options.function}, task ${this.id}: ${failure.name}: ${failure.message} at ${topic}[${partition}] offset ${offset}; stopped because onError is "fail"`,
-      { cause: failure.cause, details: { topic, partition, offset, code: failure.code, stack: failure.trace } },
-    );
   }
 
   /** Caches through the layers until none is dirty: a flush of one store may fill another downstream. */
@@ -432,17 +353,8 @@ export class Task {
     const cells = this.#options.cells;
     cells?.cells.enter(cells.index);
     try {
-      for (let round = 0; ; round++) {
-        let dirty = false;
-        this.#graph?.beforeFlush?.();
-        for (const store of this.#options.stores.values()) {
-          if (!store.dirty) continue;
-          dirty = true;
-          store.flush();
-        }
-        if (!dirty) return true;
-        if (round > 1_000) throw new KeyfoldError("topology-invalid", `task ${this.id}: stores keep filling each other while they are flushed`);
-      }
+      flushStores(this.#options.stores, () => this.#graph?.beforeFlush?.(), this.id);
+      return true;
     } catch (thrown) {
       const broken = brokenBy(thrown);
       if (broken !== undefined) {
@@ -478,7 +390,14 @@ export class Task {
         this.interrupt = { kind: "broken", error: broken };
         return;
       }
-      this.interrupt = { kind: "failed", error: new KeyfoldError("task-failed", `function ${this.#options.function}, task ${this.id}: a ${type} schedule threw: ${String(thrown)}`, { cause: thrown }) };
+      this.interrupt = {
+        kind: "failed",
+        error: new KeyfoldError(
+          "task-failed",
+          `function ${this.#options.function}, task ${this.id}: a ${type} schedule threw: ${String(thrown)}`,
+          { cause: thrown },
+        ),
+      };
     }
   }
 
@@ -493,13 +412,4 @@ export class Task {
       streamTime: () => this.#streamTime,
     });
   }
-}
-
-/** A failure of a store or its disk, which must not be held against a record. */
-function brokenBy(thrown: unknown): KeyfoldError | undefined {
-  return thrown instanceof KeyfoldError && (thrown.remedy === "corrupt" || thrown.remedy === "retry" || thrown.remedy === "fatal") ? thrown : undefined;
-}
-
-function place(input: TaskInput, offset: number): string {
-  return `${input.topic}/${input.partition}/${offset}`;
 }
