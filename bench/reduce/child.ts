@@ -53,7 +53,8 @@ if (job.kind === "load") {
   if (job.kind === "run") {
     const partitions = Array.from({ length: 4 }, (_, partition) => ({ topic: TOPIC, partition }));
     const end = (await host.log.offsets(partitions)).reduce((sum, range) => sum + range.end, 0);
-    const committed = async (): Promise<number> => (await host.log.committed(application, partitions)).reduce((sum, one) => sum + (one?.offset ?? 0), 0);
+    const committed = async (): Promise<number> =>
+      (await host.log.committed(application, partitions)).reduce((sum, one) => sum + (one?.offset ?? 0), 0);
     while ((await committed()) < end) {
       const [unwell] = host.api.unhealthy();
       if (unwell !== undefined) throw new Error(unwell);

@@ -1,6 +1,6 @@
+import type { Log } from "../../runtime/log/log.ts";
 import { partitionOf } from "../../runtime/log/partitioner.ts";
 import { BatchBuilder } from "../../runtime/log/record-batch.ts";
-import type { Log } from "../../runtime/log/log.ts";
 
 export type Workload = "hot" | "wide";
 
@@ -47,10 +47,19 @@ export async function loadEvents(log: Log, workload: Workload, count: number, ke
   const builders = Array.from({ length: PARTITIONS }, () => new BatchBuilder());
   for (let i = 0; i < count; i++) {
     const user = `u${choose()}`;
-    const event = { user, page: `/p/${i % 997}`, ms: i % 3_000, amount: (i % 10_000) / 100, at: FIRST + i, ref: `https://example.org/${i % 31}` };
+    const event = {
+      user,
+      page: `/p/${i % 997}`,
+      ms: i % 3_000,
+      amount: (i % 10_000) / 100,
+      at: FIRST + i,
+      ref: `https://example.org/${i % 31}`,
+    };
     builders[partitionOf(user, PARTITIONS)]?.append(user, Buffer.from(JSON.stringify(event)), FIRST + i);
     if (i % 2_000 === 1_999 || i === count - 1) {
-      const batches = builders.flatMap((builder, partition) => (builder.count === 0 ? [] : [{ topic: TOPIC, partition, count: builder.count, data: builder.finish() }]));
+      const batches = builders.flatMap((builder, partition) =>
+        builder.count === 0 ? [] : [{ topic: TOPIC, partition, count: builder.count, data: builder.finish() }],
+      );
       for (const builder of builders) builder.reset();
       await log.append(batches);
     }

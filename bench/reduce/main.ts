@@ -33,7 +33,10 @@ const run = promisify(execFile);
 
 /** Runs a job in a process of its own and gives back what it printed. */
 async function child(job: Job): Promise<Record<string, unknown>> {
-  const { stdout } = await run(process.execPath, [...process.execArgv, join(import.meta.dirname, "child.ts"), JSON.stringify(job)], { maxBuffer: 1 << 20, env: { ...process.env, MALLOC_ARENA_MAX: "2" } });
+  const { stdout } = await run(process.execPath, [...process.execArgv, join(import.meta.dirname, "child.ts"), JSON.stringify(job)], {
+    maxBuffer: 1 << 20,
+    env: { ...process.env, MALLOC_ARENA_MAX: "2" },
+  });
   return JSON.parse(stdout) as Record<string, unknown>;
 }
 
@@ -49,9 +52,13 @@ try {
     await child({ kind: "load", dir: state, workload, events, keys });
     for (let round = 1; round <= Number(values.rounds); round++) {
       for (const n of threads) {
-        process.stdout.write(`${JSON.stringify({ bench: "reduce", workload, threads: n, round, ...(await child({ kind: "run", dir: state, threads: n })) })}\n`);
+        process.stdout.write(
+          `${JSON.stringify({ bench: "reduce", workload, threads: n, round, ...(await child({ kind: "run", dir: state, threads: n })) })}\n`,
+        );
         if (workload !== "wide") continue;
-        process.stdout.write(`${JSON.stringify({ bench: "restore", workload, threads: n, round, ...(await child({ kind: "restore", dir: state, threads: n })) })}\n`);
+        process.stdout.write(
+          `${JSON.stringify({ bench: "restore", workload, threads: n, round, ...(await child({ kind: "restore", dir: state, threads: n })) })}\n`,
+        );
       }
     }
     await rm(state, { recursive: true, force: true });

@@ -1,7 +1,7 @@
-import type { StepInfo } from "../topology/topology.ts";
 import type { FunctionSettings } from "../config/resolved.ts";
 import type { TopicConfig } from "../log/log.ts";
 import type { StoreLayout } from "../state/store.ts";
+import type { StepInfo } from "../topology/topology.ts";
 
 /**
  * What a build says of a function without running it: `<buildDir>/<name>/manifest.json`, beside `bundle.mjs` and
