@@ -6,7 +6,8 @@ import type { Partition } from "./partition.ts";
 /** Batches from the one that holds `position` on, at least one, in memory of their own (transferable). */
 export function readBatches(database: Database, partition: Partition, position: number, maxBytes: number): Fetched {
   const { end, tail } = partition;
-  if (tail !== undefined && tail.end === end && position >= tail.base && tail.base >= partition.start) return { data: copied(tail.data), next: end, end };
+  if (tail !== undefined && tail.end === end && position >= tail.base && tail.base >= partition.start)
+    return { data: copied(tail.data), next: end, end };
   const { rows, finished } = database.scan(partition.keys(position, end), { bytes: Math.max(0, Math.min(maxBytes, 2 ** 31 - 1)) });
   let bytes = 0;
   for (let i = 1; i < rows.length; i += 2) bytes += (rows[i] as Buffer).length;
