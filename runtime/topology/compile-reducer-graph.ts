@@ -52,8 +52,8 @@ export function compileReducerGraph(definition: ReducerDefinition, options: Comp
       settings,
     };
   } finally {
-    // Compiling twice must not find the steps that were added here.
-    for (const from of input.inputs) remove(from.children, input);
+    // Compiling twice must find the author's steps, and not those that were added here.
+    if (input !== source) for (const from of input.inputs) remove(from.children, input);
     remove(input.children, state);
   }
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { defineFunction, globalTable, KeyfoldError, rocksdb, stream, table, tumbling } from "keyfold";
+import { createTestDriver } from "keyfold/testing";
 import { describe } from "../../runtime/bundle/describe.ts";
 import { compile } from "../../runtime/topology/compile.ts";
 import { renderTopology } from "../../runtime/topology/render.ts";
@@ -136,6 +137,18 @@ test("versioned tables are not cached, windowed changelogs know their retention"
   );
   const windowed = compile(VIEWS(), options).topology.subtopologies[2]?.stores[0];
   assert.deepEqual([windowed?.retentionMs, windowed?.layout?.kind], [86_400_000, "time-windows"]);
+});
+
+test("one definition can be compiled again and again", async () => {
+  const definition = defineFunction({ source: stream<string>("in").keyBy((letter) => letter), reduce: (n = 0) => n + 1 });
+  const first = outline(definition);
+  assert.deepEqual(outline(definition), first);
+  for (const _ of ["first", "second"]) {
+    const driver = await createTestDriver(definition);
+    driver.pipe("in", { key: null, value: "a" });
+    assert.equal(driver.state("a"), 1);
+    await driver.close();
+  }
 });
 
 test("the graph is shown as text, JSON and Mermaid", () => {
