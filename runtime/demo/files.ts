@@ -1,13 +1,12 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { parse } from "csv-parse/sync";
-import { NO_TIMESTAMP } from "../log/record-batch.ts";
 
 /** One record of a file, ready to append. */
 export interface FileRecord {
   readonly key: string;
   readonly value: unknown;
-  /** Epoch ms, or NO_TIMESTAMP for the time at which the log takes it. */
+  /** Event time, epoch ms. */
   readonly timestamp: number;
 }
 
@@ -31,6 +30,12 @@ interface AirportRow {
   readonly longitude: string;
 }
 
+/**
+ * Event time of the airports. A task that reads two topics goes by event time: a function that joins flights with airports has
+ * every airport before the first flight, also when it is added long after both were fed.
+ */
+const BEFORE_FLIGHTS = Date.UTC(2001, 0, 1);
+
 /** The two files of the `vega-datasets` package that the demo feeds: US airports, and 20 000 flights of early 2001. */
 export async function readFiles(): Promise<SourceFile[]> {
   return [
@@ -38,7 +43,7 @@ export async function readFiles(): Promise<SourceFile[]> {
       (parse(text, { columns: true }) as AirportRow[]).map(({ iata, ...airport }) => ({
         key: iata,
         value: { ...airport, latitude: Number(airport.latitude), longitude: Number(airport.longitude) },
-        timestamp: NO_TIMESTAMP,
+        timestamp: BEFORE_FLIGHTS,
       })),
     ),
     await sourceFile("flights-20k.json", "flights", (text) =>

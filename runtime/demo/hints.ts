@@ -23,6 +23,10 @@ export function hints({ publicUrl, internalUrl }: Urls): string {
       `curl '${functions}/airport-stats/keys/DEN?wait=committed' ${json} -d '${flight(-20)}'`,
     ],
     ["the function's own routes", `curl '${functions}/airport-stats/routes/busiest?limit=3'`],
+    [
+      "windows: the days of Dallas-Fort Worth from 8 to 10 March 2001",
+      `curl '${functions}/daily-flights/keys/DFW?from=${Date.UTC(2001, 2, 8)}&to=${Date.UTC(2001, 2, 10)}'`,
+    ],
     ["metrics", `curl ${internalUrl}/metrics`],
     ["the same from the command line", `npx keyfold get airport-stats DEN --url ${publicUrl}`],
   ];

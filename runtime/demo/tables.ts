@@ -10,7 +10,8 @@ export interface WatchMoves {
 }
 
 /** The report for people: tables of what each function computed. */
-export function tables({ flights, airports, busiest, watched, lateArrivals, lateFlights }: Report, moves: WatchMoves): string {
+export function tables(report: Report, moves: WatchMoves): string {
+  const { flights, airports, busiest, watched, lateArrivals, lateFlights } = report;
   const busy = table(["airport", "city", "flights", "delay", "on time", "worst flight"], [2, 3, 4, 5]);
   for (const row of busiest) {
     busy.push([
@@ -33,7 +34,19 @@ export function tables({ flights, airports, busiest, watched, lateArrivals, late
     ...(watched.length > 0 ? [watch.toString()] : []),
     "",
     `late-arrivals: ${number(lateFlights)} flights were 3 hours late or more${late === "" ? "" : `; most of them bound for ${late}`}`,
+    ...windowsAndJoins(report),
   ].join("\n");
+}
+
+function windowsAndJoins({ days, busiestDays, states, bursts }: Report): string[] {
+  const busy = busiestDays.map((day) => `${day.airport} ${day.flights} on ${day.day}`).join(", ");
+  const slow = states.slice(0, 5).map(({ state, averageDelay }) => `${state} ${average(averageDelay)}`);
+  const big = bursts.slice(0, 3).map((burst) => `${burst.airport} ${burst.flights} on ${burst.day}`);
+  return [
+    `daily-flights: ${number(days)} days of single airports${busy === "" ? "" : `; most flights: ${busy}`}`,
+    `state-delays: ${number(states.length)} states${slow.length === 0 ? "" : `; longest delays on average: ${slow.join(", ")}`}`,
+    `airport-bursts: ${number(bursts.length)} bursts of late flights${big.length === 0 ? "" : `; the largest: ${big.join(", ")}`}`,
+  ];
 }
 
 function table(head: string[], right: readonly number[]): Table.Table {

@@ -6,6 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { AirportStats } from "../../functions/airport-stats.ts";
+import type { Day } from "../../functions/daily-flights.ts";
+import type { StateDelay } from "../../functions/state-delays.ts";
 import { DemoProcess } from "./demo-process.ts";
 import { expected } from "./expected.ts";
 
@@ -48,6 +50,9 @@ describe("the demo, as a process", () => {
       truth.watched,
     );
     assert.deepEqual(new Map(await all(`${url}/v1/functions/late-arrivals`)), truth.late);
+    assert.deepEqual(new Map(await all<Day>(`${url}/v1/functions/daily-flights`)), truth.days);
+    const states = await all<StateDelay>(`${url}/v1/functions/state-delays`);
+    assert.deepEqual(new Map(states.map(([key, { flights, delay }]) => [key, { flights, delay }])), truth.states);
     demo.child.kill("SIGINT");
     const { code, events } = await demo.ended;
     assert.equal(code, 0);
@@ -58,7 +63,7 @@ describe("the demo, as a process", () => {
     const repeated = again.events.find(({ event }) => event === "report");
     assert.equal(repeated?.["flights"], 20_000);
     assert.equal(repeated?.["before"], repeated?.["total"]);
-    assert.deepEqual(repeated?.["watched"], report["watched"]);
+    for (const part of ["watched", "days", "busiestDays", "states", "bursts"]) assert.deepEqual(repeated?.[part], report[part]);
   });
 
   test("for people: tables on stdout, everything else on stderr", async () => {
@@ -69,6 +74,8 @@ describe("the demo, as a process", () => {
     assert.equal(code, 0, stderr);
     assert.match(stdout, /20 000 flights from 220 airports/);
     assert.match(stdout, /DFW Dallas-Fort Worth Int…\s+│ Dallas-Fort Worth, TX\s+│\s+1 103 │\s+9\.5 min │\s+74\.4 % │\s+298 min to IAH/);
+    assert.match(stdout, /6 901 days of single airports; most flights: DFW 21 on 2001-03-09, ORD 21 on 2001-03-09/);
+    assert.match(stdout, /19 bursts of late flights; the largest: DFW 5 on 2001-02-24/);
     assert.match(stderr, /feeding 23 376 of 23 376/);
     assert.match(stderr, /stopped; everything is committed/);
   });
@@ -122,8 +129,15 @@ describe("the demo, as a process", () => {
 });
 
 async function all<State>(fn: string): Promise<[key: string, value: State][]> {
-  const response = await fetch(`${fn}/keys?limit=1000`);
-  assert.equal(response.status, 200);
-  const { items } = (await response.json()) as { items: { key: string; value: State }[] };
-  return items.map(({ key, value }) => [key, value]);
+  const found: [key: string, value: State][] = [];
+  let cursor: string | null = null;
+  do {
+    const after: string = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+    const response = await fetch(`${fn}/keys?limit=1000${after}`);
+    assert.equal(response.status, 200);
+    const page = (await response.json()) as { items: { key: string; value: State }[]; cursor: string | null };
+    for (const { key, value } of page.items) found.push([key, value]);
+    cursor = page.cursor;
+  } while (cursor !== null);
+  return found;
 }
