@@ -16,13 +16,21 @@ export interface HostApi {
   get(fn: string, key: string, query: GetQuery): Promise<string | undefined>;
   list(fn: string, query: ListQuery): Promise<{ items: string[]; cursor: string | null }>;
   count(fn: string, query: ListQuery): Promise<number>;
-  metadata(fn: string, key: string): { partition: number; active: { id: string; url: string } | null; standbys: { id: string; url: string; lag: number }[] };
+  metadata(
+    fn: string,
+    key: string,
+  ): { partition: number; active: { id: string; url: string } | null; standbys: { id: string; url: string; lag: number }[] };
   /** Live changes of a key, or of all keys of a function; `listener` gets the JSON text of one change. Returns the unsubscribe. */
   live(fn: string, key: string | undefined, listener: (json: string) => void): () => void;
   /** Runs the function's own Hono routes in a worker. */
   route(fn: string, request: RouteRequest): Promise<RouteResponse>;
   /** Reads a topic's records from a position on (for `tail`); waits up to maxWaitMs for the first. */
-  read(topic: string, partition: number, position: number, maxWaitMs: number): Promise<{ records: TailRecord[]; next: number; end: number }>;
+  read(
+    topic: string,
+    partition: number,
+    position: number,
+    maxWaitMs: number,
+  ): Promise<{ records: TailRecord[]; next: number; end: number }>;
   /** Empty: healthy. */
   unhealthy(): string[];
   /** Empty: every task runs. */

@@ -1,8 +1,8 @@
 import { KeyfoldError } from "../errors.ts";
-import type { InputRecord, Position } from "./api.ts";
 import type { Log } from "../log/log.ts";
 import { partitionOf, StickyPartitioner } from "../log/partitioner.ts";
 import { BatchBuilder, type BatchBuilderOptions, type Headers } from "../log/record-batch.ts";
+import type { InputRecord, Position } from "./api.ts";
 
 type Waiter = { readonly resolve: (position: Position) => void; readonly reject: (error: KeyfoldError) => void };
 
@@ -46,7 +46,14 @@ export class Appender {
   }
 
   /** Appends one record; `onPosition` runs, synchronously with the news, before any reader of the partition is answered. */
-  append(topic: string, partitions: number, record: InputRecord, resolve: (position: Position) => void, reject: (error: KeyfoldError) => void, gather = false): void {
+  append(
+    topic: string,
+    partitions: number,
+    record: InputRecord,
+    resolve: (position: Position) => void,
+    reject: (error: KeyfoldError) => void,
+    gather = false,
+  ): void {
     const partition = record.key === null ? this.#keyless(topic, partitions) : partitionOf(record.key, partitions);
     let lanes = this.#pending.get(topic);
     if (lanes === undefined) this.#pending.set(topic, (lanes = []));

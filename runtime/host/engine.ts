@@ -78,16 +78,26 @@ export class Engine {
       notice: (level, message, fields) => options.logger[level](fields, message),
     });
     this.#live = new LiveQueries((fn, on) => this.#fleet.broadcast({ kind: "live", function: fn, on }));
-    this.#invoker = new Invoker(this.#appender, config.limits["wait.max.ms"], (order) => {
-      const fn = this.#functions.get(order.function);
-      if (fn === undefined || fn.error !== undefined) {
-        const error = stopped(order.function, fn?.error).toWire();
-        this.#invoker.answered(order.ids, order.ids.map(() => error));
-      }
-      // Without a worker they wait: when the task runs again they are told to the one that has it.
-      else this.#fleet.owner(order.function, invokeSubtopology(fn.manifest), order.partition)?.send({ kind: "watch", ...order });
-    }, kafka ? invokeToken : undefined);
-    this.#cleaner = new StateCleaner(config, (dirs) => options.logger.info({ dirs }, "removed task directories that nobody used (state.cleanup.delay.ms)"));
+    this.#invoker = new Invoker(
+      this.#appender,
+      config.limits["wait.max.ms"],
+      (order) => {
+        const fn = this.#functions.get(order.function);
+        if (fn === undefined || fn.error !== undefined) {
+          const error = stopped(order.function, fn?.error).toWire();
+          this.#invoker.answered(
+            order.ids,
+            order.ids.map(() => error),
+          );
+        }
+        // Without a worker they wait: when the task runs again they are told to the one that has it.
+        else this.#fleet.owner(order.function, invokeSubtopology(fn.manifest), order.partition)?.send({ kind: "watch", ...order });
+      },
+      kafka ? invokeToken : undefined,
+    );
+    this.#cleaner = new StateCleaner(config, (dirs) =>
+      options.logger.info({ dirs }, "removed task directories that nobody used (state.cleanup.delay.ms)"),
+    );
     this.api = createHostApi({
       config,
       log,
@@ -118,7 +128,10 @@ export class Engine {
       const fn = this.#functions.get(manifest.name);
       if (fn === undefined) return this.#add(manifest);
       if (fn.manifest.versionId === manifest.versionId && fn.error === undefined) return;
-      const sameShape = isDeepStrictEqual(fn.manifest.topology, manifest.topology) && isDeepStrictEqual(fn.manifest.settings, manifest.settings) && fn.state === "RUNNING";
+      const sameShape =
+        isDeepStrictEqual(fn.manifest.topology, manifest.topology) &&
+        isDeepStrictEqual(fn.manifest.settings, manifest.settings) &&
+        fn.state === "RUNNING";
       if (sameShape) {
         fn.replace(manifest);
         await this.#fleet.swap(fn.code);
@@ -207,7 +220,9 @@ export class Engine {
         logger.info({ function: fn.name, tasks: mine.map(taskId) }, "tasks assigned");
         this.#assigned(fn, mine);
         const subtopology = invokeSubtopology(fn.manifest);
-        const moved = new KeyfoldError("not-ready", "the event was accepted, but its task has moved to another host; read the key", { remedy: "retry" });
+        const moved = new KeyfoldError("not-ready", "the event was accepted, but its task has moved to another host; read the key", {
+          remedy: "retry",
+        });
         this.#invoker.fail(fn.name, moved, (partition) => this.#fleet.owner(fn.name, subtopology, partition) === undefined);
       },
       revoked: async (commit) => {
@@ -271,8 +286,14 @@ export class Engine {
 
   /** A function's own routes ask for its state, whichever worker has it. */
   #read({ request, function: fn, query }: Extract<FromWorker, { kind: "read" }>): void {
-    const answer = (message: { value?: unknown; error?: ReturnType<KeyfoldError["toWire"]> }): void => this.#fleet.anyOf(fn)?.send({ kind: "answer", request, ...message });
-    const work = query.kind === "get" ? this.api.get(fn, query.key, query.query) : query.kind === "list" ? this.api.list(fn, query.query).then(({ items }) => items) : this.api.count(fn, query.query);
+    const answer = (message: { value?: unknown; error?: ReturnType<KeyfoldError["toWire"]> }): void =>
+      this.#fleet.anyOf(fn)?.send({ kind: "answer", request, ...message });
+    const work =
+      query.kind === "get"
+        ? this.api.get(fn, query.key, query.query)
+        : query.kind === "list"
+          ? this.api.list(fn, query.query).then(({ items }) => items)
+          : this.api.count(fn, query.query);
     work.then(
       (value) => answer({ value }),
       (thrown: unknown) => answer({ error: KeyfoldError.from(thrown).toWire() }),
@@ -286,13 +307,18 @@ export class Engine {
     fn.fail(error);
     this.#invoker.fail(name, stopped(name, error));
     // A worker that dies meanwhile has let go of it as well.
-    this.#change(() => this.#leave(name)).catch((thrown: unknown) => this.#o.logger.debug({ function: name, error: String(thrown) }, "a failed function was not released cleanly"));
+    this.#change(() => this.#leave(name)).catch((thrown: unknown) =>
+      this.#o.logger.debug({ function: name, error: String(thrown) }, "a failed function was not released cleanly"),
+    );
   }
 }
 
 function stopped(fn: string, why: KeyfoldError | undefined): KeyfoldError {
   if (why === undefined) return new KeyfoldError("function-unknown", `function ${fn} was removed; the event was accepted`);
-  return new KeyfoldError("task-failed", `function ${fn} is stopped: ${why.message}; the event was accepted, and waits in its topic`, { cause: why, details: { function: fn } });
+  return new KeyfoldError("task-failed", `function ${fn} is stopped: ${why.message}; the event was accepted, and waits in its topic`, {
+    cause: why,
+    details: { function: fn },
+  });
 }
 
 /** The subtopology whose task answers invokes: the one that has the invoke store. */

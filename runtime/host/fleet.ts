@@ -59,16 +59,23 @@ export class Fleet {
   constructor(options: FleetOptions) {
     this.#o = options;
     const { engine, limits } = options.config;
-    for (let id = 0; id < engine["num.stream.threads"]; id++) this.#members.push({ slot: this.#spawn(id), tasks: [], deaths: 0, replacing: false, unstoppable: false });
+    for (let id = 0; id < engine["num.stream.threads"]; id++)
+      this.#members.push({ slot: this.#spawn(id), tasks: [], deaths: 0, replacing: false, unstoppable: false });
     this.#watchdog = setInterval(() => this.#watch(), Math.max(50, Math.min(500, limits["reducer.timeout.ms"] / 4)));
     this.#watchdog.unref();
   }
 
   /** Places and starts tasks; those of one function go to as many workers as there are. */
   assign(tasks: readonly PlannedTask[], code: readonly FunctionCode[]): void {
-    const where = place(tasks, this.#members.length, this.#members.map((member) => member.tasks));
+    const where = place(
+      tasks,
+      this.#members.length,
+      this.#members.map((member) => member.tasks),
+    );
     this.#members.forEach((member, w) => {
-      const mine = tasks.filter((_, i) => where[i] === w).map((task, i) => ({ ...task, index: (member.tasks.at(-1)?.index ?? -1) + 1 + i }));
+      const mine = tasks
+        .filter((_, i) => where[i] === w)
+        .map((task, i) => ({ ...task, index: (member.tasks.at(-1)?.index ?? -1) + 1 + i }));
       if (mine.length === 0) return;
       member.tasks.push(...mine);
       this.#start(member, mine, code);
@@ -105,7 +112,9 @@ export class Fleet {
 
   /** The worker that has the task, if any has. */
   owner(fn: string, subtopology: number, partition: number): WorkerSlot | undefined {
-    return this.#members.find(({ tasks }) => tasks.some((t) => t.function === fn && t.subtopology === subtopology && t.partition === partition))?.slot;
+    return this.#members.find(({ tasks }) =>
+      tasks.some((t) => t.function === fn && t.subtopology === subtopology && t.partition === partition),
+    )?.slot;
   }
 
   /** A worker that has loaded the function. */
@@ -114,7 +123,9 @@ export class Fleet {
   }
 
   workerOf(fn: string, subtopology: number, partition: number): number {
-    return this.#members.findIndex(({ tasks }) => tasks.some((t) => t.function === fn && t.subtopology === subtopology && t.partition === partition));
+    return this.#members.findIndex(({ tasks }) =>
+      tasks.some((t) => t.function === fn && t.subtopology === subtopology && t.partition === partition),
+    );
   }
 
   /** Sends to one worker, the answer to a question of its own for example. */
@@ -133,7 +144,9 @@ export class Fleet {
 
   /** What only a restart of the process would mend. */
   unhealthy(): string[] {
-    return this.#members.flatMap(({ unstoppable }, id) => (unstoppable ? [`worker ${id} runs a reducer that cannot be interrupted, and its tasks stand still: restart the host`] : []));
+    return this.#members.flatMap(({ unstoppable }, id) =>
+      unstoppable ? [`worker ${id} runs a reducer that cannot be interrupted, and its tasks stand still: restart the host`] : [],
+    );
   }
 
   get taskCount(): number {
@@ -192,13 +205,23 @@ export class Fleet {
   #start(member: Member, tasks: readonly (PlannedTask & { readonly index: number })[], code: readonly FunctionCode[]): void {
     const assignments = tasks.map((task): TaskAssignment => {
       const poisons = this.#poisons.get(taskName(task)) ?? [];
-      return { ...task, poisons: poisons.map(({ topic, partition, offset, error }) => ({ topic, partition, offset, error: error.toWire() })) };
+      return {
+        ...task,
+        poisons: poisons.map(({ topic, partition, offset, error }) => ({ topic, partition, offset, error: error.toWire() })),
+      };
     });
     const memberships = code.flatMap(({ manifest: { name } }) => {
       const membership = this.#o.membership(name);
       return membership === undefined ? [] : [[`${this.#o.config.name}-${name}`, membership] as const];
     });
-    member.slot.send({ kind: "assign", code, tasks: assignments, partitions: [...this.#o.partitions], stores: this.#storeCount(), memberships });
+    member.slot.send({
+      kind: "assign",
+      code,
+      tasks: assignments,
+      partitions: [...this.#o.partitions],
+      stores: this.#storeCount(),
+      memberships,
+    });
   }
 
   /** Stores on this host, for each one's share of the memory budget. */
@@ -220,7 +243,11 @@ export class Fleet {
       if (member.replacing || member.slot.stuckFor(now) < limit) return;
       member.replacing = true;
       const last = member.slot.glimpse();
-      const error = new KeyfoldError("reducer-timeout", `a reducer ran longer than ${limit} ms without coming back (limits: reducer.timeout.ms)`, { details: { limit } });
+      const error = new KeyfoldError(
+        "reducer-timeout",
+        `a reducer ran longer than ${limit} ms without coming back (limits: reducer.timeout.ms)`,
+        { details: { limit } },
+      );
       const slow = setTimeout(() => {
         member.unstoppable = true;
         this.#o.notice("error", "a worker that hung in user code cannot be ended", { worker: id, error: error.message });
@@ -251,12 +278,16 @@ export class Fleet {
     if (member === undefined || this.#closing) return;
     const task = last.busy ? member.tasks.find(({ index }) => index === last.task) : undefined;
     this.#o.notice("error", hung ? "a worker hung in user code and was replaced" : "a worker died and was replaced", {
-      worker: id, error: error.message, ...(task === undefined ? {} : { function: task.function, task: taskName(task), offset: last.offset }),
+      worker: id,
+      error: error.message,
+      ...(task === undefined ? {} : { function: task.function, task: taskName(task), offset: last.offset }),
     });
     if (task !== undefined) this.#blame(task, error, last, hung);
     // A commit that the log still has in hand would come behind what the next thread reads.
     await member.slot.settled();
-    await this.#unlock(member).catch((thrown: unknown) => this.#o.notice("warn", "task directories of a dead worker are still locked", { worker: id, error: String(thrown) }));
+    await this.#unlock(member).catch((thrown: unknown) =>
+      this.#o.notice("warn", "task directories of a dead worker are still locked", { worker: id, error: String(thrown) }),
+    );
     if (this.#closing) return;
     member.slot = this.#spawn(id);
     member.replacing = false;
@@ -286,7 +317,14 @@ export class Fleet {
     this.#suspects.set(where, times);
     if (!hung && times < 2) return;
     if (fn.onError === "fail") {
-      this.#o.failed(task.function, new KeyfoldError(error.code, `function ${task.function}: ${error.message}, at ${suspect.topic}[${suspect.partition}] offset ${suspect.offset}; stopped because onError is "fail"`, { cause: error }));
+      this.#o.failed(
+        task.function,
+        new KeyfoldError(
+          error.code,
+          `function ${task.function}: ${error.message}, at ${suspect.topic}[${suspect.partition}] offset ${suspect.offset}; stopped because onError is "fail"`,
+          { cause: error },
+        ),
+      );
       return;
     }
     const poisons = this.#poisons.get(taskName(task)) ?? [];
@@ -302,7 +340,8 @@ export class Fleet {
     let input = 0;
     for (const source of subtopology?.sources ?? []) {
       const count = source.global ? (this.#o.partitions.get(source.topic) ?? 1) : 1;
-      if (last.input < input + count) return { topic: source.topic, partition: source.global ? last.input - input : task.partition, offset: last.offset };
+      if (last.input < input + count)
+        return { topic: source.topic, partition: source.global ? last.input - input : task.partition, offset: last.offset };
       input += count;
     }
     return undefined;

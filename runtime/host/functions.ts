@@ -1,5 +1,5 @@
-import { pathToFileURL } from "node:url";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import type { Manifest } from "../bundle/manifest.ts";
 import type { ErrorPolicy, FunctionSettings, ResolvedConfig } from "../config/resolved.ts";
 import type { KeyfoldError } from "../errors.ts";
@@ -102,7 +102,9 @@ export class HostedFunction {
   /** Tasks that do not run yet. */
   waiting(): string[] {
     if (!this.#assigned) return [`${this.name} waits to be told its tasks`];
-    return [...this.#tasks].filter(([, state]) => state !== "RUNNING" && state !== "PAUSED").map(([task, state]) => `${this.name} task ${task} is ${state}`);
+    return [...this.#tasks]
+      .filter(([, state]) => state !== "RUNNING" && state !== "PAUSED")
+      .map(([task, state]) => `${this.name} task ${task} is ${state}`);
   }
 
   #refresh(): void {

@@ -1,8 +1,8 @@
 import type { ResolvedConfig } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
 import type { Log } from "../log/log.ts";
-import { decodeBatches } from "../log/record-batch.ts";
 import { partitionOf } from "../log/partitioner.ts";
+import { decodeBatches } from "../log/record-batch.ts";
 import type { WorkerStatus } from "../worker/messages.ts";
 import type { GetQuery, HostApi, HostInfo, ListQuery, Position, RouteResponse, TaskInfo } from "./api.ts";
 import type { Appender } from "./appender.ts";
@@ -30,18 +30,30 @@ export interface HostApiParts {
   readonly groups: ReadonlyMap<string, FunctionGroup>;
 }
 
-export type Scrape = (functions: readonly { name: string; version: string; state: string }[], workers: readonly WorkerStatus[]) => Promise<string>;
+export type Scrape = (
+  functions: readonly { name: string; version: string; state: string }[],
+  workers: readonly WorkerStatus[],
+) => Promise<string>;
 
 /** HostApi over the engine's parts: finds who owns what, asks, and puts the answers of several partitions together. */
 export function createHostApi(parts: HostApiParts): HostApi {
   const { config, log, functions, partitions, fleet, appender, invoker, live, scrape, url, groups } = parts;
   const hosted = (name: string): HostedFunction => {
     const fn = functions.get(name);
-    if (fn === undefined) throw new KeyfoldError("function-unknown", `no function ${JSON.stringify(name)}; there ${functions.size === 1 ? "is" : "are"} ${[...functions.keys()].join(", ")}`, { details: { function: name } });
+    if (fn === undefined)
+      throw new KeyfoldError(
+        "function-unknown",
+        `no function ${JSON.stringify(name)}; there ${functions.size === 1 ? "is" : "are"} ${[...functions.keys()].join(", ")}`,
+        { details: { function: name } },
+      );
     return fn;
   };
   const up = (fn: HostedFunction): HostedFunction => {
-    if (fn.error !== undefined) throw new KeyfoldError("task-failed", `function ${fn.name} is stopped: ${fn.error.message}`, { cause: fn.error, details: { function: fn.name } });
+    if (fn.error !== undefined)
+      throw new KeyfoldError("task-failed", `function ${fn.name} is stopped: ${fn.error.message}`, {
+        cause: fn.error,
+        details: { function: fn.name },
+      });
     return fn;
   };
   /** The store that key reads use, where its tasks are, and how many partitions it has. */
@@ -62,12 +74,17 @@ export function createHostApi(parts: HostApiParts): HostApi {
   /** Which host has a task, as far as it is known; this one has all where there are no groups. */
   const ownerOf = (name: string, subtopology: number, partition: number): { id: string; url: string } | undefined => {
     const group = groups.get(name);
-    return group === undefined ? { id: config.engine["group.instance.id"] ?? "local", url: url() } : group.ownerOf(taskId({ function: name, subtopology, partition }));
+    return group === undefined
+      ? { id: config.engine["group.instance.id"] ?? "local", url: url() }
+      : group.ownerOf(taskId({ function: name, subtopology, partition }));
   };
   const elsewhere = (name: string, subtopology: number, partition: number): KeyfoldError => {
     const at = groups.get(name) === undefined ? undefined : ownerOf(name, subtopology, partition);
     const where = at === undefined ? "has no worker now" : `is on host ${at.id}${at.url === "" ? "" : ` (${at.url})`}`;
-    return new KeyfoldError("not-ready", `partition ${partition} of ${name} ${where}`, { remedy: "retry", ...(at === undefined ? {} : { details: { host: at } }) });
+    return new KeyfoldError("not-ready", `partition ${partition} of ${name} ${where}`, {
+      remedy: "retry",
+      ...(at === undefined ? {} : { details: { host: at } }),
+    });
   };
   const countOf = (topic: string): number | Promise<number> => partitions.get(topic) ?? ensureUserTopic(log, config, topic, partitions);
 
@@ -97,7 +114,15 @@ export function createHostApi(parts: HostApiParts): HostApi {
       return workers.flatMap(({ worker, tasks }) =>
         tasks.map(
           ({ function: fn, task, state, positions, committed, lag, restore, entries }): TaskInfo => ({
-            function: fn, task, worker, state, positions, committed, lag, entries, ...(restore === undefined ? {} : { restore }),
+            function: fn,
+            task,
+            worker,
+            state,
+            positions,
+            committed,
+            lag,
+            entries,
+            ...(restore === undefined ? {} : { restore }),
           }),
         ),
       );
@@ -126,17 +151,26 @@ export function createHostApi(parts: HostApiParts): HostApi {
 
     append: async (topic, records) => {
       const count = await countOf(topic);
-      return Promise.all(records.map((record) => new Promise<Position>((resolve, reject) => appender.append(topic, count, record, resolve, reject))));
+      return Promise.all(
+        records.map((record) => new Promise<Position>((resolve, reject) => appender.append(topic, count, record, resolve, reject))),
+      );
     },
 
     invoke: (name, key, event, wait) => {
       const fn = up(hosted(name));
       const invoke = fn.manifest.invoke;
-      if (invoke === undefined) throw new KeyfoldError("bad-request", `function ${name} cannot be invoked: its state is more than one step from its source; append to its topic instead`);
+      if (invoke === undefined)
+        throw new KeyfoldError(
+          "bad-request",
+          `function ${name} cannot be invoked: its state is more than one step from its source; append to its topic instead`,
+        );
       const subtopology = storeSubtopology(fn.manifest, invoke.store);
       const partition = partitionOf(key, partitions.get(invoke.topic) ?? 1);
       // Somebody else would process it, and could not tell us the result.
-      if (groups.get(name)?.ownerOf(taskId({ function: name, subtopology, partition })) !== undefined && fleet.owner(name, subtopology, partition) === undefined) {
+      if (
+        groups.get(name)?.ownerOf(taskId({ function: name, subtopology, partition })) !== undefined &&
+        fleet.owner(name, subtopology, partition) === undefined
+      ) {
         throw elsewhere(name, subtopology, partition);
       }
       return invoker.invoke({ function: name, topic: invoke.topic, partitions: partitions.get(invoke.topic) ?? 1, key, event, wait });
@@ -146,29 +180,51 @@ export function createHostApi(parts: HostApiParts): HostApi {
       const { store, count, owner } = queried(name);
       const partition = partitionOf(key, count);
       if (query.atLeast !== undefined && query.atLeast.partition !== partition) {
-        throw new KeyfoldError("bad-request", `at-least names partition ${query.atLeast.partition}, but key ${JSON.stringify(key)} is in partition ${partition}`);
+        throw new KeyfoldError(
+          "bad-request",
+          `at-least names partition ${query.atLeast.partition}, but key ${JSON.stringify(key)} is in partition ${partition}`,
+        );
       }
-      return owner(partition).ask<string | undefined>({ kind: "query", function: name, partition, store, query: { kind: "get", key, query } });
+      return owner(partition).ask<string | undefined>({
+        kind: "query",
+        function: name,
+        partition,
+        store,
+        query: { kind: "get", key, query },
+      });
     },
 
     list: async (name, query: ListQuery) => {
       const { store, count, owner } = queried(name);
       const after = query.cursor === undefined ? query : { ...query, cursor: cursorKey(query.cursor) };
       const pages = await Promise.all(
-        Array.from({ length: count }, (_, partition) => owner(partition).ask<[string, string][]>({ kind: "query", function: name, partition, store, query: { kind: "list", query: after } })),
+        Array.from({ length: count }, (_, partition) =>
+          owner(partition).ask<[string, string][]>({
+            kind: "query",
+            function: name,
+            partition,
+            store,
+            query: { kind: "list", query: after },
+          }),
+        ),
       );
       const merged = pages.flat().map(([key, json]) => ({ key, json, bytes: Buffer.from(key) }));
       merged.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
       const page = merged.slice(0, query.limit);
       const last = page.at(-1);
       const more = merged.length > query.limit || pages.some((one) => one.length >= query.limit);
-      return { items: page.map(({ json }) => json), cursor: more && last !== undefined ? Buffer.from(last.key).toString("base64url") : null };
+      return {
+        items: page.map(({ json }) => json),
+        cursor: more && last !== undefined ? Buffer.from(last.key).toString("base64url") : null,
+      };
     },
 
     count: async (name, query) => {
       const { store, count, owner } = queried(name);
       const counts = await Promise.all(
-        Array.from({ length: count }, (_, partition) => owner(partition).ask<number>({ kind: "query", function: name, partition, store, query: { kind: "count", query } })),
+        Array.from({ length: count }, (_, partition) =>
+          owner(partition).ask<number>({ kind: "query", function: name, partition, store, query: { kind: "count", query } }),
+        ),
       );
       return counts.reduce((sum, one) => sum + one, 0);
     },
@@ -195,19 +251,31 @@ export function createHostApi(parts: HostApiParts): HostApi {
     read: async (topic, partition, position, maxWaitMs) => {
       const fetched = await log.fetch({ topic, partition, position, maxBytes: 1024 * 1024, maxWaitMs });
       const batch = decodeBatches(fetched.data, { from: position });
-      return { records: Array.from({ length: batch.length }, (_, i) => tailRecord(topic, partition, batch, i)), next: fetched.next, end: fetched.end };
+      return {
+        records: Array.from({ length: batch.length }, (_, i) => tailRecord(topic, partition, batch, i)),
+        next: fetched.next,
+        end: fetched.end,
+      };
     },
 
-    unhealthy: () => [...fleet.unhealthy(), ...[...functions.values()].flatMap((fn) => (fn.error === undefined ? [] : [`function ${fn.name}: ${fn.error.message}`]))],
+    unhealthy: () => [
+      ...fleet.unhealthy(),
+      ...[...functions.values()].flatMap((fn) => (fn.error === undefined ? [] : [`function ${fn.name}: ${fn.error.message}`])),
+    ],
 
     notReady: () => [...functions.values()].flatMap((fn) => (fn.state === "RUNNING" || fn.error !== undefined ? [] : fn.waiting())),
 
-    metrics: async () => scrape([...functions.values()].map((fn) => ({ name: fn.name, version: fn.manifest.versionId, state: fn.state })), await fleet.statuses()),
+    metrics: async () =>
+      scrape(
+        [...functions.values()].map((fn) => ({ name: fn.name, version: fn.manifest.versionId, state: fn.state })),
+        await fleet.statuses(),
+      ),
   };
 }
 
 function cursorKey(cursor: string): string {
   const key = Buffer.from(cursor, "base64url").toString("utf8");
-  if (Buffer.from(key).toString("base64url") !== cursor) throw new KeyfoldError("bad-request", `cursor ${JSON.stringify(cursor)} is not one that a page gave`);
+  if (Buffer.from(key).toString("base64url") !== cursor)
+    throw new KeyfoldError("bad-request", `cursor ${JSON.stringify(cursor)} is not one that a page gave`);
   return key;
 }

@@ -4,14 +4,14 @@ import type { ResolvedConfig } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
 import { createInternalApp } from "../http/internal-app.ts";
 import { createPublicApp } from "../http/public-app.ts";
-import { listen, type Listening } from "../http/server.ts";
+import { type Listening, listen } from "../http/server.ts";
 import type { Log } from "../log/log.ts";
 import { createLogger, type Logger } from "../observe/logger.ts";
 import { createMetrics } from "../observe/metrics.ts";
 import type { RestoreEvent } from "../worker/messages.ts";
 import type { HostApi } from "./api.ts";
-import type { FunctionState } from "./functions.ts";
 import { Engine } from "./engine.ts";
+import type { FunctionState } from "./functions.ts";
 import { openHostLog } from "./open-log.ts";
 
 export interface HostOptions {
@@ -47,11 +47,14 @@ export interface RunningHost {
 export async function startHost(config: ResolvedConfig, options: HostOptions = {}): Promise<RunningHost> {
   const logger = options.logger ?? createLogger({ level: config.logLevel });
   const manifests = readManifests(config.buildDir);
-  if (manifests.length === 0) throw new KeyfoldError("function-unknown", `no built function in ${config.buildDir}; run \`keyfold build\` first`);
+  if (manifests.length === 0)
+    throw new KeyfoldError("function-unknown", `no built function in ${config.buildDir}; run \`keyfold build\` first`);
   const { log, join } = await openHostLog(config);
   const metrics = createMetrics();
   const engine = new Engine({
-    config, log, logger,
+    config,
+    log,
+    logger,
     ...(join === undefined ? {} : { join }),
     scrape: async (functions, workers) => {
       metrics.functions(functions);
@@ -80,11 +83,21 @@ export async function startHost(config: ResolvedConfig, options: HostOptions = {
     await engine.start(manifests);
     if (options.http !== false) {
       const { port, host, internalPort, internalHost } = config.http;
-      const http = { stats: metrics.route, report: (error: unknown, reference: string) => logger.error({ err: error, reference }, "a request failed for a reason of ours") };
+      const http = {
+        stats: metrics.route,
+        report: (error: unknown, reference: string) => logger.error({ err: error, reference }, "a request failed for a reason of ours"),
+      };
       const publicApp = createPublicApp(engine.api, http);
       metrics.live(publicApp.live);
       listeners.push(await listen(publicApp, { port, host, flag: "--port" }));
-      listeners.push(await listen(createInternalApp(engine.api, http), { port: internalPort, host: internalHost, flag: "--internal-port", loopbackOnly: true }));
+      listeners.push(
+        await listen(createInternalApp(engine.api, http), {
+          port: internalPort,
+          host: internalHost,
+          flag: "--internal-port",
+          loopbackOnly: true,
+        }),
+      );
     }
   } catch (thrown) {
     await stop();

@@ -1,8 +1,8 @@
 import { type ErrorWire, KeyfoldError } from "../errors.ts";
-import { INVOKE_HEADER, invokeHeader } from "../worker/invoke-header.ts";
-import type { Appender } from "./appender.ts";
 import { partitionOf } from "../log/partitioner.ts";
+import { INVOKE_HEADER, invokeHeader } from "../worker/invoke-header.ts";
 import type { Position } from "./api.ts";
+import type { Appender } from "./appender.ts";
 
 interface Waiting {
   readonly resolve: (json: string) => void;
@@ -67,7 +67,14 @@ export class Invoker {
         this.#invokeByHeader(this.#token, call, resolve, reject);
         return;
       }
-      this.#appender.append(call.topic, call.partitions, { key: call.key, value: call.event }, (position) => this.#watch(call, position, resolve, reject), reject, true);
+      this.#appender.append(
+        call.topic,
+        call.partitions,
+        { key: call.key, value: call.event },
+        (position) => this.#watch(call, position, resolve, reject),
+        reject,
+        true,
+      );
     });
   }
 
@@ -82,7 +89,8 @@ export class Invoker {
       answered++;
       const body = bodies[i];
       if (typeof body === "string") waiting.resolve(body);
-      else waiting.reject(body === undefined ? new KeyfoldError("internal", "a worker answered without a body") : KeyfoldError.fromWire(body));
+      else
+        waiting.reject(body === undefined ? new KeyfoldError("internal", "a worker answered without a body") : KeyfoldError.fromWire(body));
     }
     this.#appender.answered(answered);
   }
@@ -90,7 +98,9 @@ export class Invoker {
   /** A function has stopped, or (`which`) partitions of it have moved to another host: nobody will answer. */
   fail(fn: string, error: KeyfoldError, which: (partition: number) => boolean = () => true): void {
     const wire = error.toWire();
-    const ids = [...this.#waiting].flatMap(([id, { call, position }]) => (call.function === fn && which(position?.partition ?? partitionOf(call.key, call.partitions)) ? [id] : []));
+    const ids = [...this.#waiting].flatMap(([id, { call, position }]) =>
+      call.function === fn && which(position?.partition ?? partitionOf(call.key, call.partitions)) ? [id] : [],
+    );
     this.answered(
       ids,
       ids.map(() => wire),
@@ -99,7 +109,8 @@ export class Invoker {
 
   close(): void {
     clearInterval(this.#sweep);
-    for (const waiting of this.#waiting.values()) waiting.reject(new KeyfoldError("not-ready", `the host stops; the event is at ${where(waiting)}`, { remedy: "retry" }));
+    for (const waiting of this.#waiting.values())
+      waiting.reject(new KeyfoldError("not-ready", `the host stops; the event is at ${where(waiting)}`, { remedy: "retry" }));
     this.#waiting.clear();
   }
 
@@ -109,7 +120,14 @@ export class Invoker {
     this.#waiting.set(id, waiting);
     const headers = { [INVOKE_HEADER]: invokeHeader(token, id, call.wait, call.function) };
     const failed = (error: KeyfoldError): void => this.answered([id], [error.toWire()]);
-    this.#appender.append(call.topic, call.partitions, { key: call.key, value: call.event, headers }, (position) => (waiting.position = position), failed, true);
+    this.#appender.append(
+      call.topic,
+      call.partitions,
+      { key: call.key, value: call.event, headers },
+      (position) => (waiting.position = position),
+      failed,
+      true,
+    );
     this.#appender.awaiting(1);
   }
 
@@ -122,7 +140,8 @@ export class Invoker {
 
   /** A task runs again, in another worker: what is still waited for is told to it anew. */
   rewatch(fn: string, partition: number): void {
-    for (const [id, { call, position }] of this.#waiting) if (call.function === fn && position?.partition === partition) this.#order(id, call, position);
+    for (const [id, { call, position }] of this.#waiting)
+      if (call.function === fn && position?.partition === partition) this.#order(id, call, position);
   }
 
   #order(id: number, call: Invocation, { partition, offset }: Position): void {
@@ -150,7 +169,13 @@ export class Invoker {
       if (waiting.deadline > now) return;
       this.#waiting.delete(id);
       this.#appender.answered(1);
-      waiting.reject(new KeyfoldError("timeout", `no state after ${this.#maxWaitMs} ms (limits: wait.max.ms); the event was accepted at ${where(waiting)} and will be processed`, { remedy: "retry" }));
+      waiting.reject(
+        new KeyfoldError(
+          "timeout",
+          `no state after ${this.#maxWaitMs} ms (limits: wait.max.ms); the event was accepted at ${where(waiting)} and will be processed`,
+          { remedy: "retry" },
+        ),
+      );
     }
   }
 }

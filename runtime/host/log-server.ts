@@ -14,7 +14,12 @@ export class LogServer {
   readonly #fetches = new Map<number, AbortController>();
   readonly #writes = new Set<Promise<unknown>>();
 
-  constructor(log: Log, port: BatchingPort<ToWorker, FromWorker>, settled: (topic: string, partition: number) => Promise<void> | undefined, answers: (answers: WatchedAnswers) => void) {
+  constructor(
+    log: Log,
+    port: BatchingPort<ToWorker, FromWorker>,
+    settled: (topic: string, partition: number) => Promise<void> | undefined,
+    answers: (answers: WatchedAnswers) => void,
+  ) {
     this.#log = log;
     this.#port = port;
     this.#settled = settled;
@@ -53,7 +58,10 @@ export class LogServer {
         const pending = this.#settled(call.fetch.topic, call.fetch.partition);
         if (pending !== undefined) await pending;
         const data = transferable(fetched.data);
-        this.#port.send({ kind: "answer", request, value: { data, next: fetched.next, end: fetched.end } }, data.byteLength > TRANSFER_BYTES ? [data.buffer] : undefined);
+        this.#port.send(
+          { kind: "answer", request, value: { data, next: fetched.next, end: fetched.end } },
+          data.byteLength > TRANSFER_BYTES ? [data.buffer] : undefined,
+        );
         return;
       }
       case "append":

@@ -28,7 +28,9 @@ export class StateCleaner {
     const applications = await readdir(stateDir).catch(() => [] as string[]);
     for (const application of applications) {
       if (!application.startsWith(`${name}-`)) continue;
-      const removed = await new StateDirectory(stateDir, application).clean({ delayMs: engine["state.cleanup.delay.ms"], now: Date.now }).catch(() => []);
+      const removed = await new StateDirectory(stateDir, application)
+        .clean({ delayMs: engine["state.cleanup.delay.ms"], now: Date.now })
+        .catch(() => []);
       if (removed.length > 0) this.#removed(removed);
     }
   }

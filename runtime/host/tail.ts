@@ -14,7 +14,9 @@ export function tailRecord(topic: string, partition: number, batch: RecordBatch,
     timestamp: batch.timestamps[i] ?? 0,
     key: keyText(batch, i),
     value: bytes === null ? null : decoded(bytes),
-    ...(headers ? { headers: Object.fromEntries(headers.map(([name, value]) => [name, value === null ? "" : Buffer.from(value).toString("utf8")])) } : {}),
+    ...(headers
+      ? { headers: Object.fromEntries(headers.map(([name, value]) => [name, value === null ? "" : Buffer.from(value).toString("utf8")])) }
+      : {}),
   };
 }
 

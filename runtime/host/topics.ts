@@ -24,10 +24,18 @@ export async function ensureTopics(log: Log, config: ResolvedConfig, manifest: M
       const count = spec.partitions ?? repartitionCount(subtopologies, topic, known);
       if (count === undefined) continue;
       internal.delete(topic);
-      const made = await log.ensureTopic({ name: topic, partitions: count, config: { "cleanup.policy": "delete", "retention.ms": "-1", ...spec.config } });
+      const made = await log.ensureTopic({
+        name: topic,
+        partitions: count,
+        config: { "cleanup.policy": "delete", "retention.ms": "-1", ...spec.config },
+      });
       known.set(topic, made.partitions);
     }
-    if (round > subtopologies.length) throw new KeyfoldError("topology-invalid", `function ${manifest.name}: repartition topics feed each other: ${[...internal.keys()].join(", ")}`);
+    if (round > subtopologies.length)
+      throw new KeyfoldError(
+        "topology-invalid",
+        `function ${manifest.name}: repartition topics feed each other: ${[...internal.keys()].join(", ")}`,
+      );
   }
   checkCopartitioned(manifest, known);
   const application = `${config.name}-${manifest.name}`;
@@ -52,7 +60,11 @@ export async function ensureUserTopic(log: Log, config: ResolvedConfig, topic: s
   const made =
     existing !== undefined && asked === undefined
       ? existing
-      : await log.ensureTopic({ name: topic, partitions: asked?.partitions ?? config.defaultPartitions, ...(asked === undefined ? {} : { config: asked.config }) });
+      : await log.ensureTopic({
+          name: topic,
+          partitions: asked?.partitions ?? config.defaultPartitions,
+          ...(asked === undefined ? {} : { config: asked.config }),
+        });
   known.set(topic, made.partitions);
   return made.partitions;
 }
@@ -98,7 +110,9 @@ function widest(sources: readonly { topic: string; global: boolean }[] | undefin
 /** Sources that meet in one subtopology must have the same number of partitions: keys would not meet otherwise. */
 function checkCopartitioned(manifest: Manifest, known: Partitions): void {
   for (const { sources } of manifest.topology.subtopologies) {
-    const counts = sources.filter((source) => !source.global).map((source) => ({ topic: source.topic, count: known.get(source.topic) ?? 0 }));
+    const counts = sources
+      .filter((source) => !source.global)
+      .map((source) => ({ topic: source.topic, count: known.get(source.topic) ?? 0 }));
     if (new Set(counts.map(({ count }) => count)).size <= 1) continue;
     throw new KeyfoldError(
       "topology-invalid",

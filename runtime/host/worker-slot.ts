@@ -49,11 +49,22 @@ export class WorkerSlot {
       if (this.#ended) return;
       this.#ended = true;
       this.#server.close();
-      this.#requests.rejectAll(new KeyfoldError("not-ready", "the worker was replaced while it was asked", { remedy: "retry", cause: error }));
+      this.#requests.rejectAll(
+        new KeyfoldError("not-ready", "the worker was replaced while it was asked", { remedy: "retry", cause: error }),
+      );
       died(error, this.#cells.glimpse());
     };
-    this.#worker.on("error", (cause: unknown) => end(new KeyfoldError("task-failed", `worker ${data.id} failed: ${cause instanceof Error ? cause.message : String(cause)}`, { cause, remedy: "retry" })));
-    this.#worker.on("exit", (code) => end(new KeyfoldError("task-failed", `worker ${data.id} ended with code ${code}`, { remedy: "retry" })));
+    this.#worker.on("error", (cause: unknown) =>
+      end(
+        new KeyfoldError("task-failed", `worker ${data.id} failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
+          cause,
+          remedy: "retry",
+        }),
+      ),
+    );
+    this.#worker.on("exit", (code) =>
+      end(new KeyfoldError("task-failed", `worker ${data.id} ended with code ${code}`, { remedy: "retry" })),
+    );
   }
 
   /** The thread's id in this process, as its task locks carry it. */

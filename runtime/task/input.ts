@@ -11,6 +11,9 @@ export interface Loaded {
   index: number;
   /** Rows before this have had their states read ahead. */
   prefetched: number;
+  /** The row whose extracted event time `time` is. */
+  timedIndex: number;
+  time: number;
 }
 
 /** Someone waits for the state right after the record at an offset. */
@@ -54,7 +57,7 @@ export class TaskInput {
   load(batch: RecordBatch, next: number): Loaded {
     const keys = new Array<string | null>(batch.length);
     for (let i = 0; i < batch.length; i++) keys[i] = keyText(batch, i);
-    const loaded = { batch, keys, next, index: 0, prefetched: 0 };
+    const loaded = { batch, keys, next, index: 0, prefetched: 0, timedIndex: -1, time: 0 };
     this.queue.push(loaded);
     this.fetchPosition = next;
     return loaded;

@@ -1,4 +1,6 @@
-import type { TaskInput } from "./input.ts";
+import type { SourceSpec } from "../topology/topology.ts";
+import type { Loaded, TaskInput } from "./input.ts";
+import { decodeValue, eventTime } from "./source-value.ts";
 
 /** A task's source partitions, merged by timestamp: whose record is next (Kafka Streams' class of the same name). */
 export class PartitionGroup {
@@ -26,7 +28,7 @@ export class PartitionGroup {
         continue;
       }
       if (loaded.index >= loaded.batch.length || input.source.global) return input;
-      const time = loaded.batch.timestamps[loaded.index] ?? 0;
+      const time = headTime(input.source, loaded);
       if (best === undefined || time < bestTime) {
         best = input;
         bestTime = time;
@@ -40,4 +42,22 @@ export class PartitionGroup {
     if (input.fetchPosition < input.end) return false;
     return this.#maxIdleMs === 0 || input.source.global === true || this.#wallClock() - input.idleSince >= this.#maxIdleMs;
   }
+}
+
+/** Event time of the next record, by the source's extractor where it has one: what order goes by, as in Kafka Streams. */
+function headTime(source: SourceSpec, loaded: Loaded): number {
+  const { batch, index, keys } = loaded;
+  const timestamp = batch.timestamps[index] ?? 0;
+  if (source.timestamp === undefined) return timestamp;
+  if (loaded.timedIndex !== index) {
+    loaded.timedIndex = index;
+    try {
+      const record = { topic: source.topic, partition: 0, offset: batch.offsets[index] ?? 0, timestamp, headers: null };
+      loaded.time = eventTime(source, keys[index] ?? null, decodeValue(source.codec, batch, index), record);
+    } catch {
+      // It fails again when its turn comes, and is dealt with there.
+      loaded.time = timestamp;
+    }
+  }
+  return loaded.time;
 }

@@ -2,11 +2,10 @@ import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ErrorPolicy } from "../config/resolved.ts";
+import { windowedKey } from "../define/windowed-key.ts";
 import { KeyfoldError } from "../errors.ts";
 import type { CommitRequest, Log, TopicPartition } from "../log/log.ts";
 import type { RecordBatch } from "../log/record-batch.ts";
-import { windowedKey } from "../define/windowed-key.ts";
-import { decodeKey, readKey } from "../state/windowed/read.ts";
 import { Checkpoint } from "../state/checkpoint.ts";
 import { StateDirectory } from "../state/directory.ts";
 import { StoreMetrics } from "../state/metrics.ts";
@@ -15,9 +14,10 @@ import { openStore, storeDirectory } from "../state/open-store.ts";
 import type { RecordCache } from "../state/record-cache.ts";
 import type { TaskStore } from "../state/store.ts";
 import type { TaskLock } from "../state/task-lock.ts";
+import { decodeKey, readKey } from "../state/windowed/read.ts";
 import { RecordFailure } from "../task/failure.ts";
-import { stateJson } from "../task/json.ts";
 import type { TaskInput } from "../task/input.ts";
+import { stateJson } from "../task/json.ts";
 import { restoreStore } from "../task/restore.ts";
 import type { TaskState } from "../task/states.ts";
 import { Task } from "../task/task.ts";
@@ -109,7 +109,8 @@ export class AssignedTask {
 
   store(name: string): TaskStore {
     const store = this.#stores.get(name);
-    if (store === undefined || this.runner === undefined) throw new KeyfoldError("not-ready", `task ${this.id} of ${this.assignment.function} is still restoring`, { remedy: "retry" });
+    if (store === undefined || this.runner === undefined)
+      throw new KeyfoldError("not-ready", `task ${this.id} of ${this.assignment.function} is still restoring`, { remedy: "retry" });
     return store;
   }
 
@@ -161,7 +162,8 @@ export class AssignedTask {
   async swap(loaded: LoadedFunction): Promise<void> {
     const subtopology = loaded.topology.subtopologies.find(({ id }) => id === this.assignment.subtopology);
     const runner = this.runner;
-    if (runner === undefined || subtopology === undefined) throw new KeyfoldError("not-ready", `task ${this.id} cannot be swapped now`, { remedy: "retry" });
+    if (runner === undefined || subtopology === undefined)
+      throw new KeyfoldError("not-ready", `task ${this.id} cannot be swapped now`, { remedy: "retry" });
     await runner.boundary(() => {
       this.#loaded = loaded;
       runner.task.swap({ ...policy(loaded), version: loaded.version, subtopology });
@@ -195,7 +197,16 @@ export class AssignedTask {
 
   status(): TaskStatus {
     const task = this.runner?.task;
-    const { processed = 0, failures = 0, retries = 0, deadLettered = 0, punctuations = 0, commits = 0, rollbacks = 0, dropped = {} } = task?.metrics ?? {};
+    const {
+      processed = 0,
+      failures = 0,
+      retries = 0,
+      deadLettered = 0,
+      punctuations = 0,
+      commits = 0,
+      rollbacks = 0,
+      dropped = {},
+    } = task?.metrics ?? {};
     const positions: Record<string, number> = {};
     const committed: Record<string, number> = {};
     for (const input of task?.inputs ?? []) {
@@ -214,14 +225,17 @@ export class AssignedTask {
       lag: this.lag,
       ...(this.#restoring === undefined ? {} : { restore: this.#restoring }),
       entries,
-      ...(this.runner === undefined ? {} : { processLatency: this.runner.processLatency.snapshot(), commitLatency: this.runner.commitLatency.snapshot() }),
+      ...(this.runner === undefined
+        ? {}
+        : { processLatency: this.runner.processLatency.snapshot(), commitLatency: this.runner.commitLatency.snapshot() }),
       counters: { processed, failures, retries, deadLettered, punctuations, commits, rollbacks, dropped: { ...dropped } },
     };
   }
 
   async #open(): Promise<void> {
     const subtopology = this.#subtopology;
-    if (subtopology === undefined) throw new KeyfoldError("function-invalid", `function ${this.assignment.function} has no subtopology ${this.assignment.subtopology}`);
+    if (subtopology === undefined)
+      throw new KeyfoldError("function-invalid", `function ${this.assignment.function} has no subtopology ${this.assignment.subtopology}`);
     this.#tell("RESTORING");
     this.#lock ??= await this.#directory.lock(this.id, { waitMs: LOCK_WAIT_MS, signal: this.#abort.signal });
     const task = this.#createTask(subtopology);
@@ -256,7 +270,8 @@ export class AssignedTask {
       mayReturn: this.#o.stillMember !== undefined,
       ...(data.log.kind === "kafka" ? { arrived: (input, batch) => this.#arrived(input, batch) } : {}),
       failed: (error) => {
-        if (this.#abort.signal.aborted) this.#logger().warn("the task was given up without a last commit", { code: error.code, error: error.message });
+        if (this.#abort.signal.aborted)
+          this.#logger().warn("the task was given up without a last commit", { code: error.code, error: error.message });
         else this.#failed(error);
       },
       reopen: (error) => this.#reopen(task, error),
@@ -270,7 +285,8 @@ export class AssignedTask {
   async #reopen(task: Task, error: KeyfoldError): Promise<void> {
     const { log, stillMember, takeOver } = this.#o;
     if (error.code === "fenced") {
-      if (!(await stillMember?.())) throw new KeyfoldError("not-ready", `task ${this.id} is taken from us: waiting for the group`, { remedy: "retry" });
+      if (!(await stillMember?.()))
+        throw new KeyfoldError("not-ready", `task ${this.id} is taken from us: waiting for the group`, { remedy: "retry" });
       // Nobody has it but us: the transaction had been open for too long.
       if (task.options.atomic) await takeOver?.(this.#producer);
     }
@@ -315,7 +331,10 @@ export class AssignedTask {
   async #setAside(store: string, reason: string): Promise<void> {
     const dir = storeDirectory(this.dir, store);
     if (!existsSync(dir)) return;
-    await setAside({ dir, store, task: this.id }, reason, { now: Date.now, onNotice: ({ message, ...fields }) => this.#logger().warn(message, fields) });
+    await setAside({ dir, store, task: this.id }, reason, {
+      now: Date.now,
+      onNotice: ({ message, ...fields }) => this.#logger().warn(message, fields),
+    });
   }
 
   #committed(): void {
@@ -330,9 +349,13 @@ export class AssignedTask {
     const partition = this.assignment.partition;
     const offsets = [...this.#stores.values()].flatMap((store) => {
       const position = store.spec.logged ? store.position() : undefined;
-      return position === undefined ? [] : [{ topic: changelogTopic(this.#loaded.application, store.name), partition, offset: position.offset }];
+      return position === undefined
+        ? []
+        : [{ topic: changelogTopic(this.#loaded.application, store.name), partition, offset: position.offset }];
     });
-    await this.#checkpoint.write(offsets).catch((thrown: unknown) => this.#logger().warn("the checkpoint could not be written", { dir: this.dir, error: String(thrown) }));
+    await this.#checkpoint
+      .write(offsets)
+      .catch((thrown: unknown) => this.#logger().warn("the checkpoint could not be written", { dir: this.dir, error: String(thrown) }));
   }
 
   #createTask(subtopology: Subtopology): Task {
@@ -358,7 +381,8 @@ export class AssignedTask {
       cells: { cells, index: this.assignment.index },
       ...(loaded.invokeStore === undefined ? {} : { invokeStore: loaded.invokeStore }),
       onWatched: (watch, input, record, key, store, failure) => {
-        const body = failure === undefined ? this.#answer(record.partition, record.offset, key, store) : refusal(loaded.name, failure, record);
+        const body =
+          failure === undefined ? this.#answer(record.partition, record.offset, key, store) : refusal(loaded.name, failure, record);
         this.runner?.hold({ watch, input, offset: record.offset, body });
       },
     };
@@ -444,7 +468,14 @@ export class AssignedTask {
 
   #failed(error: KeyfoldError): void {
     this.#state = "FAILED";
-    this.#o.notify({ kind: "task", function: this.assignment.function, task: this.id, partition: this.assignment.partition, state: "FAILED", error: error.toWire() });
+    this.#o.notify({
+      kind: "task",
+      function: this.assignment.function,
+      task: this.id,
+      partition: this.assignment.partition,
+      state: "FAILED",
+      error: error.toWire(),
+    });
   }
 
   #tell(state: TaskState): void {
@@ -453,13 +484,20 @@ export class AssignedTask {
   }
 
   #logger(): TaskLogger {
-    const log = (level: "debug" | "info" | "warn" | "error") => (message: string, fields: Record<string, unknown> = {}) =>
-      this.#o.notify({ kind: "notice", level, message, fields: { function: this.assignment.function, task: this.id, ...fields } });
+    const log =
+      (level: "debug" | "info" | "warn" | "error") =>
+      (message: string, fields: Record<string, unknown> = {}) =>
+        this.#o.notify({ kind: "notice", level, message, fields: { function: this.assignment.function, task: this.id, ...fields } });
     return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
   }
 }
 
-function policy({ settings, application }: LoadedFunction): { onError: ErrorPolicy; retries: number; backoffMs: number; deadLetterTopic: string } {
+function policy({ settings, application }: LoadedFunction): {
+  onError: ErrorPolicy;
+  retries: number;
+  backoffMs: number;
+  deadLetterTopic: string;
+} {
   return {
     onError: settings.onError ?? "dead-letter",
     retries: settings.retries ?? 5,
@@ -469,7 +507,11 @@ function policy({ settings, application }: LoadedFunction): { onError: ErrorPoli
 }
 
 function refusal(fn: string, failure: RecordFailure, record: { topic: string; partition: number; offset: number }): KeyfoldError {
-  return new KeyfoldError(failure.code, `function ${fn} refused the event: ${failure.name}: ${failure.message}; it is in the dead-letter topic`, {
-    details: { topic: record.topic, partition: record.partition, offset: record.offset },
-  });
+  return new KeyfoldError(
+    failure.code,
+    `function ${fn} refused the event: ${failure.name}: ${failure.message}; it is in the dead-letter topic`,
+    {
+      details: { topic: record.topic, partition: record.partition, offset: record.offset },
+    },
+  );
 }

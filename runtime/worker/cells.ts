@@ -53,6 +53,12 @@ export class Cells {
 
   glimpse(): Glimpse {
     const cells = this.#cells;
-    return { busy: cells[BUSY] === 1, sequence: cells[SEQUENCE] ?? 0, task: cells[TASK] ?? -1, input: cells[INPUT] ?? -1, offset: cells[OFFSET] ?? -1 };
+    return {
+      busy: cells[BUSY] === 1,
+      sequence: cells[SEQUENCE] ?? 0,
+      task: cells[TASK] ?? -1,
+      input: cells[INPUT] ?? -1,
+      offset: cells[OFFSET] ?? -1,
+    };
   }
 }

@@ -1,7 +1,7 @@
-import type { Topology } from "../topology/topology.ts";
-import { compile } from "../topology/compile.ts";
-import { KeyfoldError } from "../errors.ts";
 import type { FunctionSettings } from "../config/resolved.ts";
+import { KeyfoldError } from "../errors.ts";
+import { compile } from "../topology/compile.ts";
+import type { Topology } from "../topology/topology.ts";
 import type { FunctionCode, WorkerData } from "./messages.ts";
 
 /** A Hono app, as far as we need one: something with `fetch`. */
@@ -43,7 +43,11 @@ export class LoadedFunctions {
     try {
       module = (await import(`${code.bundle}?v=${versionId}`)) as { default?: unknown; routes?: unknown };
     } catch (cause) {
-      throw new KeyfoldError("function-invalid", `function ${name} cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+      throw new KeyfoldError(
+        "function-invalid",
+        `function ${name} cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}`,
+        { cause },
+      );
     }
     const compiled = compile(module.default, { name, application, settings: code.settings });
     const loaded: LoadedFunction = {

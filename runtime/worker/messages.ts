@@ -1,6 +1,6 @@
-import type { ErrorWire } from "../errors.ts";
-import type { EngineSettings, FunctionSettings, Limits, ResolvedConfig } from "../config/resolved.ts";
 import type { Manifest } from "../bundle/manifest.ts";
+import type { EngineSettings, FunctionSettings, Limits, ResolvedConfig } from "../config/resolved.ts";
+import type { ErrorWire } from "../errors.ts";
 import type { GetQuery, ListQuery, RouteRequest } from "../host/api.ts";
 import type { Membership } from "../log/kafka/api/offsets.ts";
 import type { CommitRequest, FetchRequest, OutBatch, TopicPartition, TopicSpec } from "../log/log.ts";
@@ -55,12 +55,34 @@ export type Query =
 
 /** Main thread → worker. */
 export type ToWorker =
-  | { readonly kind: "assign"; readonly code: readonly FunctionCode[]; readonly tasks: readonly TaskAssignment[]; readonly partitions: readonly (readonly [string, number])[]; /** Stores on the host, to share the memory. */ readonly stores: number; /** By group, where the host stands in it: to be known before anything is committed. */ readonly memberships: readonly (readonly [string, Membership])[] }
+  | {
+      readonly kind: "assign";
+      readonly code: readonly FunctionCode[];
+      readonly tasks: readonly TaskAssignment[];
+      readonly partitions: readonly (readonly [string, number])[] /** Stores on the host, to share the memory. */;
+      readonly stores: number /** By group, where the host stands in it: to be known before anything is committed. */;
+      readonly memberships: readonly (readonly [string, Membership])[];
+    }
   /** Gives a function's tasks up; `commit` false: they are somebody else's already. */
   | { readonly kind: "release"; readonly request: number; readonly function: string; readonly commit: boolean }
   | { readonly kind: "swap"; readonly request: number; readonly code: FunctionCode }
-  | { readonly kind: "watch"; readonly function: string; readonly topic: string; readonly partition: number; readonly wait: "processed" | "committed"; readonly offsets: readonly number[]; readonly ids: readonly number[] }
-  | { readonly kind: "query"; readonly request: number; readonly function: string; readonly partition: number; readonly store: string; readonly query: Query }
+  | {
+      readonly kind: "watch";
+      readonly function: string;
+      readonly topic: string;
+      readonly partition: number;
+      readonly wait: "processed" | "committed";
+      readonly offsets: readonly number[];
+      readonly ids: readonly number[];
+    }
+  | {
+      readonly kind: "query";
+      readonly request: number;
+      readonly function: string;
+      readonly partition: number;
+      readonly store: string;
+      readonly query: Query;
+    }
   | { readonly kind: "live"; readonly function: string; readonly on: boolean }
   | { readonly kind: "route"; readonly request: number; readonly function: string; readonly route: RouteRequest }
   | { readonly kind: "status"; readonly request: number }
@@ -75,13 +97,25 @@ export type FromWorker =
   | { readonly kind: "answer"; readonly request: number; readonly value?: unknown; readonly error?: ErrorWire }
   /** JSON texts of answered invokes, or problems. */
   | ({ readonly kind: "watched" } & WatchedAnswers)
-  | { readonly kind: "task"; readonly function: string; readonly task: string; readonly partition: number; readonly state: TaskState; readonly error?: ErrorWire }
+  | {
+      readonly kind: "task";
+      readonly function: string;
+      readonly task: string;
+      readonly partition: number;
+      readonly state: TaskState;
+      readonly error?: ErrorWire;
+    }
   | { readonly kind: "restore"; readonly event: RestoreEvent }
   | { readonly kind: "changed"; readonly function: string; readonly keys: readonly string[]; readonly bodies: readonly string[] }
   | { readonly kind: "read"; readonly request: number; readonly function: string; readonly query: Query }
   /** Is the host still a member of the function's group? Asked by a task whose commit was fenced. */
   | { readonly kind: "member"; readonly request: number; readonly function: string }
-  | { readonly kind: "notice"; readonly level: "debug" | "info" | "warn" | "error"; readonly message: string; readonly fields: Record<string, unknown> };
+  | {
+      readonly kind: "notice";
+      readonly level: "debug" | "info" | "warn" | "error";
+      readonly message: string;
+      readonly fields: Record<string, unknown>;
+    };
 
 export interface WatchedAnswers {
   readonly ids: readonly number[];
@@ -100,9 +134,32 @@ export type LogCall =
 
 /** What a restore listener hears. */
 export type RestoreEvent =
-  | { readonly kind: "start"; readonly function: string; readonly task: string; readonly store: string; readonly topic: string; readonly startingOffset: number; readonly endingOffset: number }
-  | { readonly kind: "batch"; readonly function: string; readonly task: string; readonly store: string; readonly topic: string; readonly batchEndOffset: number; readonly records: number }
-  | { readonly kind: "end"; readonly function: string; readonly task: string; readonly store: string; readonly topic: string; readonly totalRestored: number };
+  | {
+      readonly kind: "start";
+      readonly function: string;
+      readonly task: string;
+      readonly store: string;
+      readonly topic: string;
+      readonly startingOffset: number;
+      readonly endingOffset: number;
+    }
+  | {
+      readonly kind: "batch";
+      readonly function: string;
+      readonly task: string;
+      readonly store: string;
+      readonly topic: string;
+      readonly batchEndOffset: number;
+      readonly records: number;
+    }
+  | {
+      readonly kind: "end";
+      readonly function: string;
+      readonly task: string;
+      readonly store: string;
+      readonly topic: string;
+      readonly totalRestored: number;
+    };
 
 /** One task's numbers for `GET /v1/tasks` and metrics. */
 export interface TaskStatus {
@@ -117,7 +174,16 @@ export interface TaskStatus {
   readonly entries: Record<string, number>;
   readonly processLatency?: LatencySnapshot;
   readonly commitLatency?: LatencySnapshot;
-  readonly counters: { processed: number; failures: number; retries: number; deadLettered: number; punctuations: number; commits: number; rollbacks: number; dropped: Record<string, number> };
+  readonly counters: {
+    processed: number;
+    failures: number;
+    retries: number;
+    deadLettered: number;
+    punctuations: number;
+    commits: number;
+    rollbacks: number;
+    dropped: Record<string, number>;
+  };
 }
 
 export interface WorkerStatus {

@@ -1,8 +1,8 @@
+import { windowedKey } from "../define/windowed-key.ts";
 import { KeyfoldError } from "../errors.ts";
 import type { GetQuery, ListQuery } from "../host/api.ts";
-import type { Stamped, TaskStore } from "../state/store.ts";
-import { windowedKey } from "../define/windowed-key.ts";
 import { compareUtf8 } from "../state/sorted-keys.ts";
+import type { Stamped, TaskStore } from "../state/store.ts";
 import { isWindowed, readAsOf, readEntries, readKey, readWindows } from "../state/windowed/read.ts";
 import { stateJson } from "../task/json.ts";
 import type { AssignedTask } from "./assigned-task.ts";
@@ -37,7 +37,8 @@ export class Queries {
   }
 
   async ask(fn: string, partition: number, storeName: string, query: Query): Promise<unknown> {
-    if (query.kind === "get" && query.query.atLeast !== undefined) await this.#reached(fn, partition, storeName, query.query.atLeast.offset);
+    if (query.kind === "get" && query.query.atLeast !== undefined)
+      await this.#reached(fn, partition, storeName, query.query.atLeast.offset);
     const task = this.#find(fn, partition, storeName);
     if (task === undefined) throw new KeyfoldError("not-ready", `partition ${partition} of ${fn} is not here`, { remedy: "retry" });
     const store = task.store(storeName);
@@ -53,7 +54,10 @@ export class Queries {
     } catch (thrown) {
       if (!(thrown instanceof KeyfoldError && thrown.remedy === "corrupt")) throw thrown;
       task.runner?.damaged(thrown);
-      throw new KeyfoldError("not-ready", `a store of ${fn} was found corrupt and is restored from its changelog`, { remedy: "retry", cause: thrown });
+      throw new KeyfoldError("not-ready", `a store of ${fn} was found corrupt and is restored from its changelog`, {
+        remedy: "retry",
+        cause: thrown,
+      });
     }
   }
 
@@ -64,7 +68,12 @@ export class Queries {
     const still: Waiting[] = [];
     for (const waiting of this.#waiting) {
       if (waiting.ready()) waiting.go();
-      else if (waiting.deadline <= now) waiting.fail(new KeyfoldError("timeout", `${waiting.what} was not reached within ${this.#maxWaitMs} ms (limits: wait.max.ms)`, { remedy: "retry" }));
+      else if (waiting.deadline <= now)
+        waiting.fail(
+          new KeyfoldError("timeout", `${waiting.what} was not reached within ${this.#maxWaitMs} ms (limits: wait.max.ms)`, {
+            remedy: "retry",
+          }),
+        );
       else still.push(waiting);
     }
     this.#waiting = still;
@@ -77,7 +86,9 @@ export class Queries {
     };
     if (ready()) return Promise.resolve();
     const deadline = performance.now() + this.#maxWaitMs;
-    return new Promise((go, fail) => this.#waiting.push({ ready, go, fail, deadline, what: `offset ${offset} of partition ${partition} of ${fn}` }));
+    return new Promise((go, fail) =>
+      this.#waiting.push({ ready, go, fail, deadline, what: `offset ${offset} of partition ${partition} of ${fn}` }),
+    );
   }
 }
 
@@ -91,7 +102,8 @@ function getJson(task: AssignedTask, store: TaskStore, key: string, query: GetQu
     const items = windows.map(({ start, end, value }) => `{"start":${start},"end":${end},"value":${stateJson(value)}}`);
     return `{"key":${JSON.stringify(key)},"windows":[${items.join(",")}]}`;
   }
-  if (from !== undefined || to !== undefined) throw new KeyfoldError("store-type", `store ${store.name} keeps no windows: from and to are for windowed functions`);
+  if (from !== undefined || to !== undefined)
+    throw new KeyfoldError("store-type", `store ${store.name} keeps no windows: from and to are for windowed functions`);
   if (asOf !== undefined && layout?.kind !== "versioned") {
     throw new KeyfoldError("store-type", `store ${store.name} keeps no history: give it one, as in store: rocksdb({ history: "1 hour" })`);
   }
@@ -144,7 +156,8 @@ function rangeOf(store: TaskStore, from: string | undefined, to: string | undefi
   const found: [string, Stamped][] = [];
   for (const { key, start, end, value, timestamp } of readEntries(store)) {
     const text = start === undefined || end === undefined ? key : windowedKey(key, start, end);
-    if ((from === undefined || compareUtf8(text, from) >= 0) && (to === undefined || compareUtf8(text, to) < 0)) found.push([text, { value, timestamp }]);
+    if ((from === undefined || compareUtf8(text, from) >= 0) && (to === undefined || compareUtf8(text, to) < 0))
+      found.push([text, { value, timestamp }]);
   }
   return found.sort(([a], [b]) => compareUtf8(a, b));
 }

@@ -1,6 +1,17 @@
-import { KeyfoldError } from "../errors.ts";
-import type { CommitRequest, Fetched, FetchRequest, Log, OffsetCommit, OffsetRange, OutBatch, TopicDescription, TopicPartition, TopicSpec } from "../log/log.ts";
 import type { Transferable } from "node:worker_threads";
+import { KeyfoldError } from "../errors.ts";
+import type {
+  CommitRequest,
+  Fetched,
+  FetchRequest,
+  Log,
+  OffsetCommit,
+  OffsetRange,
+  OutBatch,
+  TopicDescription,
+  TopicPartition,
+  TopicSpec,
+} from "../log/log.ts";
 import type { LogCall, WatchedAnswers } from "./messages.ts";
 import { type Requests, TRANSFER_BYTES, transferable } from "./requests.ts";
 
@@ -11,7 +22,11 @@ export class RemoteLog implements Log {
   readonly #send: (request: number, call: LogCall, transfer?: readonly Transferable[]) => void;
   readonly #abort: (request: number) => void;
 
-  constructor(requests: Requests, send: (request: number, call: LogCall, transfer?: readonly Transferable[]) => void, abort: (request: number) => void) {
+  constructor(
+    requests: Requests,
+    send: (request: number, call: LogCall, transfer?: readonly Transferable[]) => void,
+    abort: (request: number) => void,
+  ) {
     this.#requests = requests;
     this.#send = send;
     this.#abort = abort;

@@ -2,15 +2,15 @@ import { KeyfoldError } from "../errors.ts";
 import type { KafkaExtras } from "../log/kafka/log.ts";
 import type { CommitRequest, Log } from "../log/log.ts";
 import { RecordCache } from "../state/record-cache.ts";
-import type { BatchingPort } from "./port.ts";
+import { AssignedTask } from "./assigned-task.ts";
 import { Cells } from "./cells.ts";
 import { LoadedFunctions } from "./functions.ts";
 import { LiveFeed } from "./live.ts";
 import type { FromWorker, FunctionCode, TaskAssignment, ToWorker, WatchedAnswers, WorkerData, WorkerStatus } from "./messages.ts";
+import type { BatchingPort } from "./port.ts";
 import { Queries } from "./queries.ts";
 import { RemoteLog } from "./remote-log.ts";
 import { Requests } from "./requests.ts";
-import { AssignedTask } from "./assigned-task.ts";
 import { runRoute } from "./routes.ts";
 import type { Answer } from "./task-runner.ts";
 
@@ -75,7 +75,9 @@ export class StreamThread {
       let worked = false;
       const now = performance.now();
       for (const { runner } of this.#tasks) if (runner?.turn(now)) worked = true;
-      if (this.#cache.wantsCommit) for (const { runner } of this.#tasks) if (runner !== undefined && !runner.busy && runner.task.state === "RUNNING") void runner.commit();
+      if (this.#cache.wantsCommit)
+        for (const { runner } of this.#tasks)
+          if (runner !== undefined && !runner.busy && runner.task.state === "RUNNING") void runner.commit();
       this.#queries.retry();
       this.#live.flush();
       if (worked) await new Promise((resolve) => setImmediate(resolve));
@@ -114,10 +116,18 @@ export class StreamThread {
         for (const task of this.#tasks) if (task.assignment.function === message.function) this.#live.listen(task, message.on);
         return;
       case "route":
-        this.#answer(message.request, runRoute(this.#functions.get(message.function), message.route, (query) => this.#requests.ask((request) => this.#port.send({ kind: "read", request, function: message.function, query }))));
+        this.#answer(
+          message.request,
+          runRoute(this.#functions.get(message.function), message.route, (query) =>
+            this.#requests.ask((request) => this.#port.send({ kind: "read", request, function: message.function, query })),
+          ),
+        );
         return;
       case "status":
-        this.#answer(message.request, Promise.resolve().then(() => this.#status()));
+        this.#answer(
+          message.request,
+          Promise.resolve().then(() => this.#status()),
+        );
         return;
       case "commit":
         this.#answer(message.request, this.#commitAll());
@@ -168,7 +178,14 @@ export class StreamThread {
     for (const assignment of tasks) {
       const error = failed.get(assignment.function);
       if (error !== undefined) {
-        this.#port.send({ kind: "task", function: assignment.function, task: `${assignment.subtopology}_${assignment.partition}`, partition: assignment.partition, state: "FAILED", error: error.toWire() });
+        this.#port.send({
+          kind: "task",
+          function: assignment.function,
+          task: `${assignment.subtopology}_${assignment.partition}`,
+          partition: assignment.partition,
+          state: "FAILED",
+          error: error.toWire(),
+        });
         continue;
       }
       const task = new AssignedTask(assignment, {
@@ -185,7 +202,8 @@ export class StreamThread {
           ? {}
           : {
               takeOver: (producer) => kafka.openProducer(producer),
-              stillMember: () => this.#requests.ask<boolean>((request) => this.#port.send({ kind: "member", request, function: assignment.function })),
+              stillMember: () =>
+                this.#requests.ask<boolean>((request) => this.#port.send({ kind: "member", request, function: assignment.function })),
             }),
         answer: (answers) => this.#port.send({ kind: "watched", ...watchedAnswers(answers) }),
         notify: (message) => this.#port.send(message),
@@ -220,7 +238,11 @@ export class StreamThread {
   }
 
   #lost(ids: readonly number[]): void {
-    const error = new KeyfoldError("not-ready", "the event was accepted, but its task was restarted before it could say the result; read the key", { remedy: "retry" }).toWire();
+    const error = new KeyfoldError(
+      "not-ready",
+      "the event was accepted, but its task was restarted before it could say the result; read the key",
+      { remedy: "retry" },
+    ).toWire();
     this.#port.send({ kind: "watched", ids, bodies: ids.map(() => error) });
   }
 
@@ -261,7 +283,12 @@ export class StreamThread {
       gets += metrics.gets;
       misses += metrics.misses;
     }
-    return { worker: this.#data.id, tasks: this.#tasks.map((task) => task.status()), cache: { usedBytes, dirtyBytes, hits: gets - misses, misses }, heapBytes: process.memoryUsage().heapUsed };
+    return {
+      worker: this.#data.id,
+      tasks: this.#tasks.map((task) => task.status()),
+      cache: { usedBytes, dirtyBytes, hits: gets - misses, misses },
+      heapBytes: process.memoryUsage().heapUsed,
+    };
   }
 
   #answer(request: number, work: Promise<unknown>): void {
@@ -273,5 +300,8 @@ export class StreamThread {
 }
 
 function watchedAnswers(answers: readonly Answer[]): WatchedAnswers {
-  return { ids: answers.map(({ watch }) => watch.id), bodies: answers.map(({ body }) => (typeof body === "string" ? body : body.toWire())) };
+  return {
+    ids: answers.map(({ watch }) => watch.id),
+    bodies: answers.map(({ body }) => (typeof body === "string" ? body : body.toWire())),
+  };
 }

@@ -1,8 +1,8 @@
 import { KeyfoldError } from "../errors.ts";
 import type { CommitRequest, Log } from "../log/log.ts";
 import { decodeBatches, type RecordBatch } from "../log/record-batch.ts";
-import type { TaskInput, Watch } from "../task/input.ts";
 import { LatencyHistogram } from "../observe/latency-histogram.ts";
+import type { TaskInput, Watch } from "../task/input.ts";
 import type { Task } from "../task/task.ts";
 
 /** Records processed before other tasks and messages get their turn. */
@@ -226,7 +226,8 @@ export class TaskRunner {
   }
 
   async #resolve(topic: string): Promise<void> {
-    const known = (await this.#o.log.describe(topic)) ?? (await this.#o.log.ensureTopic({ name: topic, partitions: this.#o.defaultPartitions }));
+    const known =
+      (await this.#o.log.describe(topic)) ?? (await this.#o.log.ensureTopic({ name: topic, partitions: this.#o.defaultPartitions }));
     this.task.collector.setPartitions(topic, known.partitions);
   }
 
@@ -303,7 +304,11 @@ export class TaskRunner {
     if (task.state === "RUNNING" || this.#adrift === undefined) this.#rollback();
     this.#backoff = Math.min(30_000, this.#backoff === 0 ? 100 : this.#backoff * 2);
     this.#resumeAt = performance.now() + this.#backoff;
-    task.options.logger.warn("the log or a store failed; going back to the last commit", { code: error.code, error: error.message, pauseMs: this.#backoff });
+    task.options.logger.warn("the log or a store failed; going back to the last commit", {
+      code: error.code,
+      error: error.message,
+      pauseMs: this.#backoff,
+    });
     if (task.state === "RUNNING") task.move("PAUSED");
   }
 
@@ -335,7 +340,14 @@ export class TaskRunner {
     const position = input.fetchPosition;
     try {
       const { topic, partition } = input;
-      const fetched = await this.#o.log.fetch({ topic, partition, position, maxBytes: this.#o.fetchMaxBytes, maxWaitMs: 10_000, signal: abort.signal });
+      const fetched = await this.#o.log.fetch({
+        topic,
+        partition,
+        position,
+        maxBytes: this.#o.fetchMaxBytes,
+        maxWaitMs: 10_000,
+        signal: abort.signal,
+      });
       if (abort.signal.aborted) return;
       this.#fetching.delete(input);
       input.end = fetched.end;

@@ -42,7 +42,10 @@ function fold(events: readonly Event[]): Map<string, Chain | null> {
 const bodyOf = ({ n, end }: Event): Uint8Array => Buffer.from(JSON.stringify(end ? { n, end } : { n }));
 
 async function feed(run: RunningEngine, events: readonly Event[], last: Map<number, { key: string; position: Position }>): Promise<void> {
-  const positions = await run.api.append("events", events.map((event) => ({ key: event.key, value: bodyOf(event) })));
+  const positions = await run.api.append(
+    "events",
+    events.map((event) => ({ key: event.key, value: bodyOf(event) })),
+  );
   positions.forEach((position, i) => last.set(position.partition, { key: events[i]?.key ?? "", position }));
 }
 
@@ -53,7 +56,11 @@ async function caughtUp(run: RunningEngine, last: ReadonlyMap<number, { key: str
 
 test("any cache size, commit interval, worker count and crash points: the fold, exactly once", { timeout: 240_000 }, async () => {
   const project = await createProject({ chain: CHAIN });
-  const event = fc.record({ key: fc.constantFrom("a", "b", "c", "dé", "e/f", "g", "h", "i", "j", "k"), n: fc.integer({ min: -1000, max: 1000 }), end: fc.nat({ max: 4 }).map((x) => x === 0) });
+  const event = fc.record({
+    key: fc.constantFrom("a", "b", "c", "dé", "e/f", "g", "h", "i", "j", "k"),
+    n: fc.integer({ min: -1000, max: 1000 }),
+    end: fc.nat({ max: 4 }).map((x) => x === 0),
+  });
   const seed = Number(process.env["KEYFOLD_SEED"] ?? Date.now() % 1_000_000);
   try {
     await fc.assert(
@@ -90,7 +97,9 @@ test("any cache size, commit interval, worker count and crash points: the fold, 
             const events = chunks.flat();
             const expected = fold(events);
             const { items } = await run.api.list("chain", { limit: 1_000 });
-            const states = new Map(items.map((item) => JSON.parse(item) as { key: string; value: Chain }).map(({ key, value }) => [key, value]));
+            const states = new Map(
+              items.map((item) => JSON.parse(item) as { key: string; value: Chain }).map(({ key, value }) => [key, value]),
+            );
             assert.deepEqual(states, new Map([...expected].filter(([, state]) => state !== null)));
             await run.stop();
             run = await startEngine(config);
