@@ -56,7 +56,7 @@ class StateWriter {
   /** `before`: timestamp of the entry so far, -1 for none. The new one is never older. */
   write(key: string, next: unknown, timestamp: number, before: number): void {
     if (next === undefined) return;
-    const time = timestamp > before ? timestamp : before;
+    const time = Math.max(timestamp, before);
     if (next === null) this.#store.delete(key, time);
     else {
       if (typeof next === "function" || typeof next === "symbol") throw unstorable(key, next);

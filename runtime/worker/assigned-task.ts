@@ -124,7 +124,10 @@ export class AssignedTask {
   /** Windows as `key@start/end`; an operator's own entries and older versions of a row are nobody's business. */
   #tellChange(listener: (key: string, value: unknown, timestamp: number) => void, at: string, value: unknown, timestamp: number): void {
     const layout = this.#stores.get(this.#loaded.queryStore ?? "")?.spec.layout;
-    if (layout === undefined) return listener(at, value, timestamp);
+    if (layout === undefined) {
+      listener(at, value, timestamp);
+      return;
+    }
     const decoded = decodeKey(layout, at);
     if (decoded === undefined) return;
     const { key, start, end } = decoded;

@@ -46,7 +46,7 @@ async function feed(run: RunningEngine, events: readonly Event[], last: Map<numb
     "events",
     events.map((event) => ({ key: event.key, value: bodyOf(event) })),
   );
-  positions.forEach((position, i) => last.set(position.partition, { key: events[i]?.key ?? "", position }));
+  for (const [i, position] of positions.entries()) last.set(position.partition, { key: events[i]?.key ?? "", position });
 }
 
 /** Waits until every partition's task has come past the last event. */
