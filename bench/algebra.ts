@@ -136,7 +136,7 @@ async function measure(name: string, keys: number): Promise<void> {
     for (let i = 0; i < count; i++) builder.append(`key-${keyOf(i)}`, bytes, timeOf(i));
     const batch = decodeBatches(builder.finish());
     for (let i = 0; i < batch.length; i++) batch.offsets[i] = input.fetchPosition + i;
-    task.load(input, batch, input.fetchPosition + count);
+    input.load(batch, input.fetchPosition + count);
     task.process(Number.POSITIVE_INFINITY);
     if (task.interrupt?.kind === "failed") throw task.interrupt.error;
     sent += count;

@@ -1,7 +1,7 @@
 import { KeyfoldError } from "../errors.ts";
 import type { CommitRequest, OffsetCommit } from "../log/log.ts";
 import { type RecordBatch, valueBytes } from "../log/record-batch.ts";
-import type { RecordContext, TaskContext, TaskGraph } from "../topology/topology.ts";
+import type { RecordContext, TaskGraph } from "../topology/topology.ts";
 import { Collector } from "./collector.ts";
 import { CommitUnit } from "./commit-unit.ts";
 import { emitDeadLetter, fatalFailure } from "./dead-letter.ts";
@@ -70,10 +70,6 @@ export class Task {
     return this.#state;
   }
 
-  get streamTime(): number {
-    return this.#streamTime;
-  }
-
   move(to: TaskState): void {
     this.#state = moved(this.id, this.#state, to);
   }
@@ -111,10 +107,6 @@ export class Task {
       this.inputs.some((input) => input.position !== input.committed && input.source.global !== true) ||
       this.collector.bytes > 0
     );
-  }
-
-  load(input: TaskInput, batch: RecordBatch, next: number): void {
-    input.load(batch, next);
   }
 
   /** A record to leave out, found by the watchdog in an earlier life of this task. */
@@ -218,7 +210,17 @@ export class Task {
     this.#abort = new AbortController();
     this.#schedules.clear();
     this.#streamTime = this.#committedStreamTime;
-    this.#graph = this.#options.subtopology.build(this.#context());
+    this.#graph = this.#options.subtopology.build(
+      createTaskContext(this.#options, {
+        id: this.id,
+        record: this.#record,
+        collector: this.collector,
+        schedules: this.#schedules,
+        metrics: this.metrics,
+        signal: this.#abort.signal,
+        streamTime: () => this.#streamTime,
+      }),
+    );
   }
 
   /** One record; false: it was not taken (a retry or a rollback is due). */
@@ -332,13 +334,16 @@ export class Task {
     this.metrics.deadLettered++;
   }
 
+  /** A store or its disk failed, not a record: the driver has to mend it. */
+  #broken(thrown: unknown): boolean {
+    const error = brokenBy(thrown);
+    if (error !== undefined) this.interrupt = { kind: "broken", error };
+    return error !== undefined;
+  }
+
   /** The policy's verdict; what it asks of the driver is left in `interrupt`. */
   #judge(input: TaskInput, offset: number, failure: RecordFailure, applied: boolean): Verdict {
-    const broken = brokenBy(failure.cause);
-    if (broken !== undefined) {
-      this.interrupt = { kind: "broken", error: broken };
-      return { kind: "rollback" };
-    }
+    if (this.#broken(failure.cause)) return { kind: "rollback" };
     this.metrics.failures++;
     const verdict = this.#policy.decide(place(input, offset), failure, applied);
     if (verdict.kind === "retry") this.metrics.retries++;
@@ -356,11 +361,7 @@ export class Task {
       flushStores(this.#options.stores, () => this.#graph?.beforeFlush?.(), this.id);
       return true;
     } catch (thrown) {
-      const broken = brokenBy(thrown);
-      if (broken !== undefined) {
-        this.interrupt = { kind: "broken", error: broken };
-        return false;
-      }
+      if (this.#broken(thrown)) return false;
       if (this.#strict) {
         this.interrupt = { kind: "failed", error: KeyfoldError.from(thrown, "task-failed") };
         return false;
@@ -385,11 +386,7 @@ export class Task {
       if (fired > 0) this.#punctuated = true;
     } catch (thrown) {
       this.collector.rewind();
-      const broken = brokenBy(thrown);
-      if (broken !== undefined) {
-        this.interrupt = { kind: "broken", error: broken };
-        return;
-      }
+      if (this.#broken(thrown)) return;
       this.interrupt = {
         kind: "failed",
         error: new KeyfoldError(
@@ -399,17 +396,5 @@ export class Task {
         ),
       };
     }
-  }
-
-  #context(): TaskContext {
-    return createTaskContext(this.#options, {
-      id: this.id,
-      record: this.#record,
-      collector: this.collector,
-      schedules: this.#schedules,
-      metrics: this.metrics,
-      signal: this.#abort.signal,
-      streamTime: () => this.#streamTime,
-    });
   }
 }

@@ -103,7 +103,7 @@ export class DriverTask {
     const batch = decodeBatches(data, { from: input.fetchPosition });
     const offset = batch.offsets[0];
     if (offset === undefined) return false;
-    this.task.load(input, firstRow(batch), offset + 1);
+    input.load(firstRow(batch), offset + 1);
     return true;
   }
 

@@ -353,7 +353,7 @@ export class TaskRunner {
       input.end = fetched.end;
       if (fetched.next > position) {
         const batch = decodeBatches(fetched.data, { from: position });
-        this.task.load(input, this.#o.arrived?.(input, batch) ?? batch, fetched.next);
+        input.load(this.#o.arrived?.(input, batch) ?? batch, fetched.next);
       }
     } catch (thrown) {
       if (abort.signal.aborted) return;
