@@ -41,7 +41,7 @@ export function keyedReduce(
   };
 }
 
-/** Puts a reducer's result where it belongs. */
+/** Puts a reducer's result, already known to be data, where it belongs. */
 class StateWriter {
   readonly #context: TaskContext;
   readonly #store: TaskStore;
@@ -58,10 +58,7 @@ class StateWriter {
     if (next === undefined) return;
     const time = Math.max(timestamp, before);
     if (next === null) this.#store.delete(key, time);
-    else {
-      if (typeof next === "function" || typeof next === "symbol") throw unstorable(key, next);
-      this.#store.put(key, next, time);
-    }
+    else this.#store.put(key, next, time);
     if (this.#sink !== undefined) this.#context.emit(this.#sink.topic, this.#sink.codec, key, next, time);
   }
 }
