@@ -2,6 +2,7 @@ import { KeyfoldError } from "../../errors.ts";
 import { fastBuffer } from "../../log/fast-buffer.ts";
 import { BatchBuilder, type RecordBatch } from "../../log/record-batch.ts";
 import type { ValueCodec } from "../codec.ts";
+import { lastRows } from "../last-rows.ts";
 import { mapEntries, mergeOver } from "../merge.ts";
 import { PositionKeeper } from "../position-keeper.ts";
 import type { RecordCache } from "../record-cache.ts";
@@ -167,26 +168,18 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   restore(batch: RecordBatch, next: number): number {
     this.#ahead.clear();
     const applied = this.#positions.offset;
-    const buffer = fastBuffer(batch.buffer);
-    // Only the last record of a key counts. Latin1 text sorts as the bytes do.
-    const rows = new Map<string, number>();
-    let count = 0;
-    for (let i = 0; i < batch.length; i++) {
-      const start = batch.keyStart[i] as number;
-      if (start < 0 || (batch.offsets[i] as number) < applied) continue;
-      rows.set(buffer.latin1Slice(start, batch.keyEnd[i] as number), i);
-      count++;
-    }
-    const writes = [...rows.keys()].sort().map((text): StoreWrite => {
-      const i = rows.get(text) as number;
-      const start = batch.valueStart[i] as number;
-      return {
-        key: buffer.subarray(batch.keyStart[i], batch.keyEnd[i]),
-        value: start < 0 ? undefined : buffer.subarray(start, batch.valueEnd[i]),
-      };
+    // Offsets ascend: what the engine has already is at the beginning.
+    let first = 0;
+    while (first < batch.length && (batch.offsets[first] as number) < applied) first++;
+    let keyed = 0;
+    for (let row = first; row < batch.length; row++) if ((batch.keyStart[row] as number) >= 0) keyed++;
+    const { buffer, keyStart, keyEnd, valueStart, valueEnd } = batch;
+    const writes = lastRows(batch, first).map((row): StoreWrite => {
+      const start = valueStart[row] as number;
+      return { key: buffer.subarray(keyStart[row], keyEnd[row]), value: start < 0 ? undefined : buffer.subarray(start, valueEnd[row]) };
     });
     this.#positions.write(writes, next);
-    return count;
+    return keyed;
   }
 
   position(): StorePosition | undefined {
