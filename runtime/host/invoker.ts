@@ -72,7 +72,10 @@ export class Invoker {
         call.partitions,
         { key: call.key, value: call.event },
         (position) => this.#watch(call, position, resolve, reject),
-        reject,
+        (error) => {
+          this.#appender.answered(1);
+          reject(error);
+        },
         true,
       );
     });
@@ -128,12 +131,10 @@ export class Invoker {
       failed,
       true,
     );
-    this.#appender.awaiting(1);
   }
 
   #watch(call: Invocation, position: Position, resolve: (json: string) => void, reject: (error: KeyfoldError) => void): void {
     const id = this.#next++;
-    this.#appender.awaiting(1);
     this.#waiting.set(id, { resolve, reject, deadline: performance.now() + this.#maxWaitMs, call, position });
     this.#order(id, call, position);
   }
