@@ -25,6 +25,7 @@ import { answerJson, refusal } from "./task-answers.ts";
 import { taskNumbers } from "./task-numbers.ts";
 import { type Answer, TaskRunner } from "./task-runner.ts";
 import { TaskStores } from "./task-stores.ts";
+import { unlessAborted } from "./unless-aborted.ts";
 
 /** How long to wait for a directory that its last owner still flushes. */
 const LOCK_WAIT_MS = 30_000;
@@ -45,7 +46,7 @@ export interface AssignedTaskOptions {
   readonly commit: (request: CommitRequest, answers: readonly Answer[]) => Promise<number[]>;
   readonly answer: (answers: readonly Answer[]) => void;
   /** Where several hosts share the tasks: fences whoever committed as this producer before. */
-  readonly takeOver?: (producer: string) => Promise<void>;
+  readonly takeOver?: (producer: string, signal: AbortSignal) => Promise<void>;
   /** And: has the task not been taken from us? */
   readonly stillMember?: () => Promise<boolean>;
   readonly notify: (message: FromWorker) => void;
@@ -228,10 +229,10 @@ export class AssignedTask {
     const task = this.#createTask(subtopology);
     task.move("RESTORING");
     // Whoever had the task before can commit no more from here on: what we read is the last word.
-    if (task.options.atomic) await this.#o.takeOver?.(this.#producer);
+    if (task.options.atomic) await this.#o.takeOver?.(this.#producer, this.#abort.signal);
     const sources = task.inputs.map(({ topic, partition }): TopicPartition => ({ topic, partition }));
-    const committed = await this.#o.log.committed(this.#loaded.application, sources);
-    const ranges = await this.#o.log.offsets(sources);
+    const committed = await unlessAborted(this.#o.log.committed(this.#loaded.application, sources), this.#abort.signal);
+    const ranges = await unlessAborted(this.#o.log.offsets(sources), this.#abort.signal);
     await this.#stores.open(subtopology.stores, this.#abort.signal);
     const latest = this.#loaded.settings["auto.offset.reset"] === "latest";
     task.start(
@@ -272,14 +273,12 @@ export class AssignedTask {
       if (!(await stillMember?.()))
         throw new KeyfoldError("not-ready", `task ${this.id} is taken from us: waiting for the group`, { remedy: "retry" });
       // Nobody has it but us: the transaction had been open for too long.
-      if (task.options.atomic) await takeOver?.(this.#producer);
+      if (task.options.atomic) await takeOver?.(this.#producer, this.#abort.signal);
     }
     // An empty write: a log that has failed recovers with it, and only then tells what it really holds.
-    await log.append([]);
-    const committed = await log.committed(
-      this.#loaded.application,
-      task.inputs.map(({ topic, partition }) => ({ topic, partition })),
-    );
+    await unlessAborted(log.append([]), this.#abort.signal);
+    const sources = task.inputs.map(({ topic, partition }) => ({ topic, partition }));
+    const committed = await unlessAborted(log.committed(this.#loaded.application, sources), this.#abort.signal);
     const known = task.inputs.every((input, i) => input.source.global || (committed[i]?.offset ?? input.committed) === input.committed);
     const { stores } = task.options.subtopology;
     if (known && error.details["store"] === undefined && stores.every(({ name }) => this.#stores.map.has(name))) {

@@ -201,7 +201,7 @@ export class StreamThread {
         ...(kafka === undefined
           ? {}
           : {
-              takeOver: (producer) => kafka.openProducer(producer),
+              takeOver: (producer, signal) => kafka.openProducer(producer, signal),
               stillMember: () =>
                 this.#requests.ask<boolean>((request) => this.#port.send({ kind: "member", request, function: assignment.function })),
             }),

@@ -137,7 +137,7 @@ export async function deleteTopic(cluster: Cluster, name: string, deadline: numb
     },
     { deadline, signal: cluster.signal },
   );
-  cluster.forgetTopic(name);
+  cluster.topicDeleted(name);
   const STILL_THERE = new BrokerError(CODE.topicExists, `deletion of ${name}`);
   await retrying(
     async () => {

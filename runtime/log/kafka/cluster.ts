@@ -20,6 +20,9 @@ interface Address {
 /** Which connection of a broker carries a request: those that may wait do not share one with those that may not. */
 export type Lane = string;
 
+/** A broker that has just started may not have heard of every topic yet: one that was there before is looked for so long, ms. */
+const MISSING_MS = 15_000;
+
 /**
  * The brokers of a Kafka cluster: who leads which partition, who coordinates which group or transactional id, and connections to
  * all of them. What it knows is forgotten piece by piece when a broker says it is stale.
@@ -31,6 +34,8 @@ export class Cluster {
   readonly #links = new Map<string, Link>();
   /** Leader of each partition; -1 while there is none. */
   readonly #leaders = new Map<string, readonly number[]>();
+  /** Topics that have been seen, with when each went missing (Infinity: it has not). */
+  readonly #seen = new Map<string, number>();
   readonly #coordinators = new Map<string, number>();
   readonly #refreshing = new Map<string, Promise<ClusterMetadata>>();
   readonly #checked = new Set<number>();
@@ -87,6 +92,8 @@ export class Cluster {
     const found = this.knownLeader(topic, partition);
     if (found !== undefined) return found;
     const partitions = this.#leaders.get(topic)?.length;
+    if (partitions === undefined && Date.now() < (this.#seen.get(topic) ?? 0) + MISSING_MS)
+      throw new BrokerError(CODE.unknownTopicOrPartition, `metadata of ${topic}`);
     if (partitions === undefined) throw new KeyfoldError("topic-unknown", `There is no topic "${topic}".`, { details: { topic } });
     if (!(partition < partitions && partition >= 0)) {
       throw new KeyfoldError(
@@ -107,6 +114,12 @@ export class Cluster {
 
   forgetTopic(topic: string): void {
     this.#leaders.delete(topic);
+  }
+
+  /** It is gone for good, and known to be. */
+  topicDeleted(topic: string): void {
+    this.#leaders.delete(topic);
+    this.#seen.delete(topic);
   }
 
   /** Asks anew; `null` for all topics. Callers at the same time share one request. */
@@ -153,7 +166,7 @@ export class Cluster {
     api: Api<Q, A>,
     request: () => Q,
     read: (answer: A) => void,
-    limits: Pick<RetryOptions, "deadline" | "longest">,
+    limits: Pick<RetryOptions, "deadline" | "longest" | "failed" | "signal">,
   ): Promise<A> {
     return retrying(
       async () => {
@@ -163,9 +176,10 @@ export class Cluster {
       },
       {
         ...limits,
-        signal: this.signal,
+        signal: limits.signal === undefined ? this.signal : AbortSignal.any([this.signal, limits.signal]),
         failed: (thrown) => {
           if (thrown instanceof LinkError || (thrown instanceof BrokerError && thrown.stale)) this.forgetCoordinator(type, key);
+          limits.failed?.(thrown);
         },
       },
     );
@@ -189,7 +203,11 @@ export class Cluster {
     this.#controller = metadata.controller;
     for (const topic of topics ?? []) this.#leaders.delete(topic);
     for (const { name, errorCode, partitions } of metadata.topics) {
-      if (errorCode !== CODE.none) continue;
+      if (errorCode !== CODE.none) {
+        if (this.#seen.get(name) === Number.POSITIVE_INFINITY) this.#seen.set(name, Date.now());
+        continue;
+      }
+      this.#seen.set(name, Number.POSITIVE_INFINITY);
       const leaders: number[] = [];
       for (const { partition, leader } of partitions) leaders[partition] = leader;
       this.#leaders.set(name, leaders);

@@ -53,9 +53,9 @@ export interface KafkaExtras {
   /**
    * Takes the transactional id of a `CommitRequest.producer` over: from here on, whoever committed under it before gets `fenced`, and what
    * they had open is ended. To be called when a task is assigned, before its offsets are read; a commit does it by itself otherwise.
-   * Also needed to use a producer again that was fenced.
+   * Also needed to use a producer again that was fenced. `signal`: the task is somebody else's by now, who must not be fenced by us.
    */
-  openProducer(producer: string): Promise<void>;
+  openProducer(producer: string, signal?: AbortSignal): Promise<void>;
   /** Where we stand in a group: commits of its offsets carry it, and are refused (`fenced`) once the group has moved on. Undefined: no member. */
   setMembership(group: string, membership: Membership | undefined): void;
   metrics(): Readonly<KafkaMetrics>;
@@ -179,9 +179,9 @@ class KafkaLog implements Log, KafkaExtras {
     return this.#do(`Deleting group "${group}"`, () => deleteGroup(this.cluster, group, this.#deadline()));
   }
 
-  async openProducer(producer: string): Promise<void> {
+  async openProducer(producer: string, signal?: AbortSignal): Promise<void> {
     this.#transactional.delete(producer);
-    await this.#do(`Taking over ${producer}`, () => this.#transaction(producer).open());
+    await this.#do(`Taking over ${producer}`, () => this.#transaction(producer).open(signal));
   }
 
   setMembership(group: string, membership: Membership | undefined): void {

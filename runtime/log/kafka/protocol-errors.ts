@@ -72,6 +72,8 @@ const NAMES: Readonly<Record<number, string>> = {
 const RETRIABLE = new Set([-1, 2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 16, 19, 20, 27, 41, 51, 56, 74, 75, 78, 88, 89]);
 /** Someone newer holds the transactional id, or the place in the group. */
 const FENCED = new Set([22, 25, 47, 49, 82, 90]);
+/** What a producer has sent is void; under a new epoch, or another identity, it may begin again. */
+const ABORTABLE = new Set([45, 48, 59, 120]);
 const FORBIDDEN = new Set([29, 30, 31, 53]);
 /** The broker took nothing of a batch, and would not take it another time. */
 const REFUSED = new Set([10, 17, 18, 29, 32, 76, 87]);
@@ -166,7 +168,7 @@ export function toKeyfold(thrown: unknown, what: string): KeyfoldError {
       );
     }
   }
-  if (isRetriable(thrown))
+  if (isRetriable(thrown) || (thrown instanceof BrokerError && ABORTABLE.has(thrown.errorCode)))
     return new KeyfoldError("log-unavailable", `${what}: Kafka does not answer as it should (${reason}). It is tried again.`, {
       remedy: "retry",
       cause: thrown,

@@ -16,7 +16,7 @@ import {
 import type { Cluster, Lane } from "./cluster.ts";
 import type { Compression } from "./compression/compression.ts";
 import { Producer } from "./producer.ts";
-import { BrokerError, CODE, check, toKeyfold } from "./protocol-errors.ts";
+import { BrokerError, CODE, check, LinkError, toKeyfold } from "./protocol-errors.ts";
 
 export interface TransactionsOptions {
   readonly cluster: Cluster;
@@ -50,7 +50,10 @@ export class TransactionalProducer {
   #identity: ProducerIdentity = NO_IDENTITY;
   #producer: Producer | undefined;
   #fenced: KeyfoldError | undefined;
-  /** A failed commit left the transaction or a sequence number in doubt. */
+  /**
+   * A failed commit left the transaction or a sequence number in doubt, or a request went unanswered: it may still arrive, and within the
+   * same epoch the next transaction would be taken for its own (its end, or offsets that are older by then).
+   */
   #stained = false;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -58,10 +61,10 @@ export class TransactionalProducer {
     this.#options = options;
   }
 
-  /** Takes the transactional id over: whoever had it before cannot commit any more. Once; later calls do nothing. */
-  open(): Promise<void> {
+  /** Takes the transactional id over: whoever had it before cannot commit any more. Once; later calls do nothing. `signal` ends trying. */
+  open(signal?: AbortSignal): Promise<void> {
     return this.#inTurn(async () => {
-      await this.#ready();
+      await this.#ready(signal);
     });
   }
 
@@ -85,13 +88,17 @@ export class TransactionalProducer {
     return result;
   }
 
-  async #ready(): Promise<Producer> {
+  async #ready(signal?: AbortSignal): Promise<Producer> {
     if (this.#stained || this.#producer === undefined) {
       const { transactionalId, transactionTimeoutMs } = this.#options;
       const { identity } = await this.#ask(
         InitProducerId,
         () => ({ transactionalId, timeoutMs: transactionTimeoutMs, identity: this.#identity }),
-        ({ errorCode }) => check(errorCode, "InitProducerId"),
+        ({ errorCode }) => {
+          check(errorCode, "InitProducerId");
+        },
+        this.#deadline(),
+        signal,
       );
       this.#identity = identity;
       this.#producer = new Producer(identity, { ...this.#options });
@@ -148,7 +155,7 @@ export class TransactionalProducer {
         TxnOffsetCommit,
         () => ({ ...base, group, member, offsets }),
         (errors) => checkEach(errors, "TxnOffsetCommit"),
-        { deadline: this.#deadline(), longest: RETRY_MS },
+        { deadline: this.#deadline(), longest: RETRY_MS, failed: this.#doubt },
       );
     };
     // Both must have ended, well or not, before the transaction may be.
@@ -210,10 +217,25 @@ export class TransactionalProducer {
     });
   }
 
-  async #ask<Q, A>(api: Api<Q, A>, request: () => Q, read: (answer: A) => void, deadline = this.#deadline()): Promise<A> {
+  async #ask<Q, A>(
+    api: Api<Q, A>,
+    request: () => Q,
+    read: (answer: A) => void,
+    deadline = this.#deadline(),
+    signal?: AbortSignal,
+  ): Promise<A> {
     const { cluster, transactionalId, lane } = this.#options;
-    return cluster.callCoordinator("transaction", transactionalId, lane, api, request, read, { deadline, longest: RETRY_MS });
+    return cluster.callCoordinator("transaction", transactionalId, lane, api, request, read, {
+      deadline,
+      longest: RETRY_MS,
+      failed: this.#doubt,
+      ...(signal === undefined ? {} : { signal }),
+    });
   }
+
+  #doubt = (thrown: unknown): void => {
+    if (thrown instanceof LinkError) this.#stained = true;
+  };
 
   #deadline(): number {
     return Date.now() + this.#options.unavailableAfterMs;

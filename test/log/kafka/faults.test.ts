@@ -14,6 +14,7 @@ const FAULTS: readonly [Api, Fault][] = (["EndTxn", "Produce", "TxnOffsetCommit"
   [api, { kind: "delay", ms: 150 }] as [Api, Fault],
   [api, { kind: "lose-request" }] as [Api, Fault],
   [api, { kind: "lose-answer" }] as [Api, Fault],
+  [api, { kind: "late", ms: 60 }] as [Api, Fault],
 ]);
 
 /**
@@ -76,6 +77,55 @@ describeKafka("kafka: faults on the wire", { listener: "proxied" }, (broker) => 
         );
     });
   }
+
+  for (const [late, delayed] of [
+    ["EndTxn", "TxnOffsetCommit"],
+    ["TxnOffsetCommit", "EndTxn"],
+  ] as const)
+    test(`${late} that arrives when its sender has long gone on: the next transaction is not touched`, async (t) => {
+      const { proxy } = broker();
+      const log = await openLog(t, proxy.brokers);
+      const [input, output] = [await newTopic(log), await newTopic(log)];
+      const group = newGroup();
+      const commit = (n: number): Promise<number[]> =>
+        log.commit({
+          group,
+          producer: `${group}-0_0`,
+          atomic: true,
+          offsets: [{ topic: input, partition: 0, offset: n }],
+          batches: [outBatch(output, 0, [["k", `${n}`]])],
+        });
+      await commit(1);
+      proxy.inject(late, { kind: "late", ms: 400 });
+      await commit(2);
+      proxy.inject(delayed, { kind: "delay", ms: 1_000 });
+      await commit(3);
+      assert.deepEqual(proxy.fired, [`${late}:late`, `${delayed}:delay`]);
+      proxy.reset();
+      assert.equal((await log.committed(group, [{ topic: input, partition: 0 }]))[0]?.offset, 3);
+      assert.deepEqual(
+        (await readAll(log, output, 0)).map(({ value }) => value),
+        ["1", "2", "3"],
+      );
+    });
+
+  for (const errorCode of [45, 48, 59, 120])
+    test(`error ${errorCode} of a write in a transaction: aborted, and done again under a new epoch`, async (t) => {
+      const { proxy } = broker();
+      const log = await openLog(t, proxy.brokers);
+      const [input, output] = [await newTopic(log), await newTopic(log, 2)];
+      const pairs = Array.from({ length: 40 }, (_, i) => [`k${i % 7}`, `${i}`] as const);
+      await log.append([outBatch(input, 0, pairs)]);
+      proxy.inject("Produce", { kind: "error", errorCode });
+      await copy(log, { input, output, group: newGroup(), atomic: true, records: pairs.length });
+      assert.deepEqual(proxy.fired, ["Produce:error"]);
+      proxy.reset();
+      for (const partition of [0, 1])
+        assert.deepEqual(
+          (await readAll(log, output, partition)).map(({ value }) => value),
+          pairs.map(([, value]) => value),
+        );
+    });
 
   test("appends outside transactions: a lost answer doubles nothing, order stays", async (t) => {
     const { proxy } = broker();
