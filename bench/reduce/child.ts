@@ -3,16 +3,28 @@ import { join } from "node:path";
 import { loadConfig } from "../../runtime/config/load.ts";
 import { startHost } from "../../runtime/host/host.ts";
 import { openEmbeddedLog } from "../../runtime/log/embedded/log.ts";
-import { loadEvents, TOPIC, type Workload } from "./events.ts";
+import { openKafkaLog } from "../../runtime/log/kafka/log.ts";
+import type { Log } from "../../runtime/log/log.ts";
+import { loadEvents, PARTITIONS, type Workload } from "./events.ts";
 
 /** What one measured process is to do; one JSON argument. */
-export type Job =
-  | { readonly kind: "load"; readonly dir: string; readonly workload: Workload; readonly events: number; readonly keys: number }
-  | { readonly kind: "run"; readonly dir: string; readonly threads: number }
-  | { readonly kind: "restore"; readonly dir: string; readonly threads: number };
+export interface Job {
+  readonly kind: "load" | "run" | "restore" | "forget";
+  /** Name of the application; its topics begin with it. */
+  readonly name: string;
+  readonly dir: string;
+  /** Kafka's, separated by commas; absent: the embedded log under `dir`. */
+  readonly brokers?: string;
+  readonly workload: Workload;
+  readonly events: number;
+  readonly keys: number;
+  readonly threads: number;
+}
 
-const application = "bench-totals";
 const job = JSON.parse(process.argv[2] ?? "{}") as Job;
+const application = `${job.name}-totals`;
+const topic = `${job.name}-events`;
+const brokers = job.brokers?.split(",");
 
 const cpuSeconds = (since: NodeJS.CpuUsage): number => {
   const { user, system } = process.cpuUsage(since);
@@ -20,17 +32,27 @@ const cpuSeconds = (since: NodeJS.CpuUsage): number => {
 };
 
 if (job.kind === "load") {
-  const log = await openEmbeddedLog({ dir: join(job.dir, "log"), flush: "os" });
-  await loadEvents(log, job.workload, job.events, job.keys);
+  const log = await openLog();
+  await loadEvents(log, topic, job.workload, job.events, job.keys);
   await log.close();
+  process.stdout.write("{}\n");
+} else if (job.kind === "forget") {
+  await forget([topic]);
   process.stdout.write("{}\n");
 } else {
   await rm(join(job.dir, application), { recursive: true, force: true });
-  if (job.kind === "run") await forget(job.dir);
+  if (job.kind === "run") await forget([]);
   const config = await loadConfig({
     cwd: import.meta.dirname,
     environment: {},
-    flags: { "state.dir": job.dir, "num.stream.threads": job.threads },
+    flags: {
+      name: job.name,
+      "state.dir": job.dir,
+      "num.stream.threads": job.threads,
+      functions: { totals: { source: topic } },
+      topics: { [topic]: { partitions: PARTITIONS } },
+      ...(brokers === undefined ? {} : { log: { kind: "kafka", brokers } }),
+    },
   });
   const restore = { first: 0, last: 0, records: 0 };
   let peak = 0;
@@ -51,7 +73,7 @@ if (job.kind === "load") {
   });
   await host.running;
   if (job.kind === "run") {
-    const partitions = Array.from({ length: 4 }, (_, partition) => ({ topic: TOPIC, partition }));
+    const partitions = Array.from({ length: PARTITIONS }, (_, partition) => ({ topic, partition }));
     const end = (await host.log.offsets(partitions)).reduce((sum, range) => sum + range.end, 0);
     const committed = async (): Promise<number> =>
       (await host.log.committed(application, partitions)).reduce((sum, one) => sum + (one?.offset ?? 0), 0);
@@ -77,12 +99,17 @@ if (job.kind === "load") {
 }
 
 /** So that the next run reduces everything again. */
-async function forget(dir: string): Promise<void> {
-  const log = await openEmbeddedLog({ dir: join(dir, "log"), flush: "os" });
+async function forget(topics: readonly string[]): Promise<void> {
+  const log = await openLog();
   await log.deleteGroup(application);
-  const changelog = `${application}-state-changelog`;
-  if ((await log.describe(changelog)) !== undefined) await log.deleteTopic(changelog);
+  for (const name of [`${application}-state-changelog`, `${application}-dead-letters`, ...topics]) {
+    if ((await log.describe(name)) !== undefined) await log.deleteTopic(name);
+  }
   await log.close();
+}
+
+function openLog(): Promise<Log> {
+  return brokers === undefined ? openEmbeddedLog({ dir: join(job.dir, "log"), flush: "os" }) : openKafkaLog({ brokers });
 }
 
 function round(value: number): number {

@@ -4,10 +4,9 @@ import { BatchBuilder } from "../../runtime/log/record-batch.ts";
 
 export type Workload = "hot" | "wide";
 
-export const TOPIC = "events";
-const PARTITIONS = 4;
+export const PARTITIONS = 4;
 const FIRST = 1_690_000_000_000;
-const HOT_KEYS = 50_000;
+export const HOT_KEYS = 50_000;
 
 /** Numbers in [0, 1), the same in every run. */
 function uniform(seed: number): () => number {
@@ -41,8 +40,8 @@ export function keyChooser(workload: Workload, keys: number): () => number {
 }
 
 /** Appends `count` JSON events of about 120 bytes to the topic. */
-export async function loadEvents(log: Log, workload: Workload, count: number, keys: number): Promise<void> {
-  await log.ensureTopic({ name: TOPIC, partitions: PARTITIONS });
+export async function loadEvents(log: Log, topic: string, workload: Workload, count: number, keys: number): Promise<void> {
+  await log.ensureTopic({ name: topic, partitions: PARTITIONS });
   const choose = keyChooser(workload, keys);
   const builders = Array.from({ length: PARTITIONS }, () => new BatchBuilder());
   for (let i = 0; i < count; i++) {
@@ -58,7 +57,7 @@ export async function loadEvents(log: Log, workload: Workload, count: number, ke
     builders[partitionOf(user, PARTITIONS)]?.append(user, Buffer.from(JSON.stringify(event)), FIRST + i);
     if (i % 2_000 === 1_999 || i === count - 1) {
       const batches = builders.flatMap((builder, partition) =>
-        builder.count === 0 ? [] : [{ topic: TOPIC, partition, count: builder.count, data: builder.finish() }],
+        builder.count === 0 ? [] : [{ topic, partition, count: builder.count, data: builder.finish() }],
       );
       for (const builder of builders) builder.reset();
       await log.append(batches);

@@ -1,16 +1,16 @@
 import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { build } from "../../runtime/bundle/build.ts";
 import { loadConfig } from "../../runtime/config/load.ts";
 import type { Job } from "./child.ts";
-import type { Workload } from "./events.ts";
+import { HOT_KEYS, type Workload } from "./events.ts";
 
-const HELP = `Usage: npm run bench:reduce -- [--events N] [--keys N] [--rounds N] [--workloads hot,wide] [--threads 1,2]
+const HELP = `Usage: npm run bench:reduce -- [--events N] [--keys N] [--rounds N] [--workloads hot,wide] [--threads 1,2] [--brokers host:port]
 
-The reducer of the comparison with Kafka Streams on the embedded log, changelog on, commit every second: each measurement is a
+The reducer of the comparison with Kafka Streams on the embedded log, or on Kafka with --brokers; changelog on, commit every second: each measurement is a
 process of its own over a log filled before. Prints one line of JSON per figure. CPU is that of the whole process, all threads.
 `;
 
@@ -21,6 +21,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "1" },
     workloads: { type: "string", default: "hot,wide" },
     threads: { type: "string", default: "1,2" },
+    brokers: { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
@@ -46,22 +47,28 @@ const events = Number(values.events);
 const keys = Number(values.keys);
 const threads = values.threads.split(",").map(Number);
 const dir = await mkdtemp(join(tmpdir(), "keyfold-bench-"));
+const { brokers } = values;
+const log = brokers === undefined ? "embedded" : "kafka";
+// A name of its own: others may work on the same broker.
+const base = { name: basename(dir).toLowerCase(), events, keys, ...(brokers === undefined ? {} : { brokers }) };
 try {
   for (const workload of values.workloads.split(",") as Workload[]) {
-    const state = join(dir, workload);
-    await child({ kind: "load", dir: state, workload, events, keys });
+    const job = { ...base, dir: join(dir, workload), workload, threads: 1 };
+    await child({ ...job, kind: "load" });
     for (let round = 1; round <= Number(values.rounds); round++) {
       for (const n of threads) {
-        process.stdout.write(
-          `${JSON.stringify({ bench: "reduce", workload, threads: n, round, ...(await child({ kind: "run", dir: state, threads: n })) })}\n`,
-        );
-        if (workload !== "wide") continue;
-        process.stdout.write(
-          `${JSON.stringify({ bench: "restore", workload, threads: n, round, ...(await child({ kind: "restore", dir: state, threads: n })) })}\n`,
-        );
+        const measure = async (bench: "reduce" | "restore", kind: Job["kind"]) => {
+          const figures = await child({ ...job, kind, threads: n });
+          process.stdout.write(
+            `${JSON.stringify({ bench, log, workload, keys: workload === "hot" ? HOT_KEYS : keys, threads: n, round, ...figures })}\n`,
+          );
+        };
+        await measure("reduce", "run");
+        if (workload === "wide") await measure("restore", "restore");
       }
     }
-    await rm(state, { recursive: true, force: true });
+    await child({ ...job, kind: "forget" });
+    await rm(job.dir, { recursive: true, force: true });
   }
 } finally {
   await rm(dir, { recursive: true, force: true });
