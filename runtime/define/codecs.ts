@@ -1,4 +1,5 @@
 import { Packr } from "msgpackr";
+import { fastBuffer } from "../log/fast-buffer.ts";
 import { boxMaps, registerMapExtension } from "../state/map-extension.ts";
 import { scan } from "../state/storable.ts";
 import type { Codec } from "../topology/topology.ts";
@@ -10,7 +11,7 @@ export const json: Codec = {
     return JSON.parse(Buffer.isBuffer(bytes) ? bytes.toString() : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
   },
   decodeRange(buffer, start, end) {
-    return JSON.parse(buffer.toString("utf8", start, end));
+    return JSON.parse(fastBuffer(buffer).utf8Slice(start, end));
   },
   encode(value) {
     const text = JSON.stringify(value);

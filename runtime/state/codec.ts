@@ -15,6 +15,8 @@ export const VALUE_FORMAT = 0xc1;
 /** msgpackr: keep this many bytes free before the payload (the number is in the low byte). */
 const RESERVE = 2048;
 const HEADER_MAX = 20;
+/** Larger values are read where they lie. */
+const SCRATCH_BYTES = 1024;
 
 export interface CodecOptions {
   readonly task: string;
@@ -38,6 +40,7 @@ export class ValueCodec {
   readonly #packr = new Packr({ useRecords: false, moreTypes: true, copyBuffers: true, useToJSON: false });
   readonly #bigPackr = new Packr({ useRecords: false, moreTypes: true, copyBuffers: true, useToJSON: false, variableMapSize: true });
   readonly #window = { start: 0, end: 0 };
+  readonly #scratch = Buffer.alloc(SCRATCH_BYTES);
 
   constructor(spec: Pick<StoreSpec, "name" | "schemaVersion" | "migrate">, { task, maxBytes, freeze = false }: CodecOptions) {
     this.#name = { store: spec.name, task };
@@ -92,16 +95,29 @@ export class ValueCodec {
     }
     let value: unknown;
     try {
-      const window = this.#window;
-      window.start = at;
-      window.end = bytes.length;
-      value = this.#packr.unpack(bytes, window);
+      value = this.#unpack(bytes, at);
     } catch (cause) {
       throw this.#unreadable(key, `cannot be decoded (${cause instanceof Error ? cause.message : String(cause)})`, cause);
     }
     if (version !== this.#version) value = this.#bringUp(key, value, version);
     if (this.#freeze) deepFreeze(value);
     return { value, timestamp: stamp - 1 };
+  }
+
+  /** msgpackr hangs a DataView on every buffer it reads from: small values are read from one of ours. */
+  #unpack(bytes: Uint8Array, from: number): unknown {
+    const window = this.#window;
+    const length = bytes.length - from;
+    if (length > SCRATCH_BYTES || length === 0) {
+      window.start = from;
+      window.end = bytes.length;
+      return this.#packr.unpack(bytes, window);
+    }
+    const scratch = this.#scratch;
+    for (let i = 0; i < length; i++) scratch[i] = bytes[from + i] as number;
+    window.end = length;
+    window.start = 0;
+    return this.#packr.unpack(scratch, window);
   }
 
   #pack(key: string, value: unknown, timestamp: number): Buffer {

@@ -31,6 +31,15 @@ export function sortUtf8(keys: string[]): string[] {
   return keys.sort();
 }
 
+/** Sorts strings in place by their UTF-8 bytes and leaves out those that are there already. */
+export function distinctUtf8(keys: string[]): string[] {
+  sortUtf8(keys);
+  let kept = 0;
+  for (let i = 0; i < keys.length; i++) if (i === 0 || keys[i] !== keys[i - 1]) keys[kept++] = keys[i] as string;
+  keys.length = kept;
+  return keys;
+}
+
 const WIDE = /[\ud800-\uffff]/;
 
 /** The smallest string above all that begin with `prefix`, in the order of UTF-8 bytes; undefined when there is none. */

@@ -1,11 +1,13 @@
-import { keyText, type RecordBatch } from "../log/record-batch.ts";
+import type { RecordBatch } from "../log/record-batch.ts";
 import type { SourceSpec } from "../topology/topology.ts";
 import type { TaskOptions } from "./task-options.ts";
 
 /** A decoded batch on its way through a task. */
 export interface Loaded {
   readonly batch: RecordBatch;
-  readonly keys: (string | null)[];
+  /** Of the rows before `prefetched`, from `firstKey` on: keys of a whole batch would outlive their youth in the heap. */
+  keys: readonly (string | null)[];
+  firstKey: number;
   /** Position after the batch, holes included. */
   readonly next: number;
   index: number;
@@ -55,9 +57,7 @@ export class TaskInput {
   }
 
   load(batch: RecordBatch, next: number): Loaded {
-    const keys = new Array<string | null>(batch.length);
-    for (let i = 0; i < batch.length; i++) keys[i] = keyText(batch, i);
-    const loaded = { batch, keys, next, index: 0, prefetched: 0, timedIndex: -1, time: 0 };
+    const loaded = { batch, keys: [], firstKey: 0, next, index: 0, prefetched: 0, timedIndex: -1, time: 0 };
     this.queue.push(loaded);
     this.fetchPosition = next;
     return loaded;

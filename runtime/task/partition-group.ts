@@ -1,3 +1,4 @@
+import { keyText } from "../log/record-batch.ts";
 import type { SourceSpec } from "../topology/topology.ts";
 import type { Loaded, TaskInput } from "./input.ts";
 import { decodeValue, eventTime } from "./source-value.ts";
@@ -46,14 +47,14 @@ export class PartitionGroup {
 
 /** Event time of the next record, by the source's extractor where it has one: what order goes by, as in Kafka Streams. */
 function headTime(source: SourceSpec, loaded: Loaded): number {
-  const { batch, index, keys } = loaded;
+  const { batch, index } = loaded;
   const timestamp = batch.timestamps[index] ?? 0;
   if (source.timestamp === undefined) return timestamp;
   if (loaded.timedIndex !== index) {
     loaded.timedIndex = index;
     try {
       const record = { topic: source.topic, partition: 0, offset: batch.offsets[index] ?? 0, timestamp, headers: null };
-      loaded.time = eventTime(source, keys[index] ?? null, decodeValue(source.codec, batch, index), record);
+      loaded.time = eventTime(source, keyText(batch, index), decodeValue(source.codec, batch, index), record);
     } catch {
       // It fails again when its turn comes, and is dealt with there.
       loaded.time = timestamp;

@@ -234,7 +234,7 @@ export class Task {
     record.offset = offset;
     record.headers = batch.headers?.[i] ?? null;
     record.timestamp = batch.timestamps[i] ?? 0;
-    const key = loaded.keys[i] ?? null;
+    const key = loaded.keys[i - loaded.firstKey] ?? null;
     this.collector.begin();
     if (!this.#policy.clear) {
       const poison = this.#policy.take(place(input, offset));

@@ -4,7 +4,7 @@ import { estimateBytes } from "../estimate.ts";
 import { mergeOver } from "../merge.ts";
 import type { StoreMetrics } from "../metrics.ts";
 import { CacheEntry, type CacheOwner, ENTRY_OVERHEAD, type RecordCache } from "../record-cache.ts";
-import { compareUtf8, prefixEnd, SortedKeys } from "../sorted-keys.ts";
+import { compareUtf8, distinctUtf8, prefixEnd, SortedKeys } from "../sorted-keys.ts";
 import type { FlushListener, Stamped, StorePosition, StoreSpec } from "../store.ts";
 import type { ChangeListener, StoreLayer } from "./layer.ts";
 
@@ -75,12 +75,11 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
 
   prefetch(keys: readonly string[]): void {
     this.#ahead.clear();
-    const missing = new Set<string>();
-    for (const key of keys) if (!this.#entries.has(key)) missing.add(key);
-    if (missing.size === 0) return;
-    if (this.#metrics !== undefined) this.#metrics.prefetched += missing.size;
+    const missing = distinctUtf8(keys.filter((key) => !this.#entries.has(key)));
+    if (missing.length === 0) return;
+    if (this.#metrics !== undefined) this.#metrics.prefetched += missing.length;
     let room = this.#cache.room * PREFETCH_SHARE;
-    this.#inner.readMany([...missing], (key, entry) => {
+    this.#inner.readMany(missing, (key, entry) => {
       const taken = room > 0 ? this.#addClean(key, entry) : 0;
       if (taken === 0) this.#ahead.set(key, entry);
       room -= taken;

@@ -6,7 +6,7 @@ import { lastRows } from "../last-rows.ts";
 import { mapEntries, mergeOver } from "../merge.ts";
 import { PositionKeeper } from "../position-keeper.ts";
 import type { RecordCache } from "../record-cache.ts";
-import { compareUtf8, prefixEnd, sortUtf8 } from "../sorted-keys.ts";
+import { compareUtf8, distinctUtf8, prefixEnd, sortUtf8 } from "../sorted-keys.ts";
 import { StagedWrites } from "../staged-writes.ts";
 import type { Stamped, StateStore, StorePosition, StoreSpec, StoreWrite } from "../store.ts";
 import type { ChangeListener, StoreLayer } from "./layer.ts";
@@ -71,8 +71,7 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
 
   prefetch(keys: readonly string[]): void {
     this.#ahead.clear();
-    const missing = [...new Set(keys)];
-    this.#readMany(missing, (key, bytes) => this.#ahead.set(key, bytes));
+    this.#readMany(distinctUtf8([...keys]), (key, bytes) => this.#ahead.set(key, bytes));
   }
 
   put(key: string, value: V, timestamp: number): void {
