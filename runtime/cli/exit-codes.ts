@@ -9,6 +9,7 @@ export const EXIT = {
   unreachable: 4,
   config: 5,
   notNow: 6,
+  uncommitted: 7,
   interrupted: 130,
 } as const;
 
@@ -20,6 +21,7 @@ export const EXIT_MEANINGS: readonly (readonly [code: number, meaning: string])[
   [EXIT.unreachable, "no host answers"],
   [EXIT.config, "the configuration is not valid"],
   [EXIT.notNow, "the host cannot do it now (starting, moving, overloaded): try again"],
+  [EXIT.uncommitted, "a host stopped without its last commit, because the log did not answer: the next start goes on from the one before"],
   [EXIT.interrupted, "interrupted before it was done"],
 ];
 

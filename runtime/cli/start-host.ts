@@ -17,6 +17,7 @@ export async function startAndServe(context: CommandContext, stopped: Promise<"s
 /** Runs a host until told to stop. */
 async function serve(config: ResolvedConfig, { output }: CommandContext, stopped: Promise<"stopped">): Promise<number> {
   const host = await startHost(config, { onRestore: restoreProgress(output) });
+  let committed = false;
   try {
     announce(output, "listening", host);
     const running = host.running.then(() => "running" as const);
@@ -28,9 +29,9 @@ async function serve(config: ResolvedConfig, { output }: CommandContext, stopped
     running.catch(() => {});
     if (!output.json) output.note("stopping");
   } finally {
-    await host.stop();
+    committed = await host.stop();
   }
-  return EXIT.ok;
+  return committed ? EXIT.ok : EXIT.uncommitted;
 }
 
 /** The two lines that tell where a host is and that it runs. */

@@ -103,4 +103,6 @@ export interface Limits {
   readonly "live.max.clients": number;
   /** Longest wait of an invoke or an at-least read. Default 30 000. */
   readonly "wait.max.ms": number;
+  /** Longest wait of a stopping host for its last commit. Default 10 000. */
+  readonly "stop.max.ms": number;
 }

@@ -128,6 +128,10 @@ export const limitsSchema = z.strictObject({
   "worker.heap.max.bytes": setting(bytes(32 * MIB), { default: 512 * MIB, doc: "V8 heap of one worker." }),
   "live.max.clients": setting(whole(0), { default: 1_000, doc: "Open streams of live changes." }),
   "wait.max.ms": setting(duration(1), { default: 30_000, doc: "Longest wait of a request for its result." }),
+  "stop.max.ms": setting(duration(100), {
+    default: 10_000,
+    doc: "Longest wait of a stopping host for its last commit. After it the host stops without: nothing is lost, the next start goes on from the commit before.",
+  }),
 });
 
 export const httpSchema = z.strictObject({

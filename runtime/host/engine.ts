@@ -19,8 +19,6 @@ import { type PlannedTask, tasksOf } from "./placement.ts";
 import { StateCleaner } from "./state-cleaner.ts";
 import { ensureTopics, type Partitions } from "./topics.ts";
 
-/** Time workers get to commit and close when the host stops. */
-const CLOSE_GRACE_MS = 30_000;
 /** Kafka takes one batch of a partition at a time, of at most 1 MiB unless told otherwise. */
 const KAFKA_BATCH_BYTES = 512 * 1024;
 
@@ -162,17 +160,26 @@ export class Engine {
     return new Promise((resolve) => this.#runningWaiters.push(resolve));
   }
 
-  /** `force`: no last commit; the next start goes on from the one before. */
-  async close(force = false): Promise<void> {
+  /** `force`: no last commit; the next start goes on from the one before. Resolves to whether everything was committed. */
+  async close(force = false): Promise<boolean> {
     for (const fn of this.#functions.values()) if (fn.error === undefined) fn.stop("PENDING_SHUTDOWN");
     await this.#changes.catch(() => {});
     await this.#cleaner.close();
-    const ended = force ? this.#fleet.kill() : this.#fleet.close(CLOSE_GRACE_MS);
-    await Promise.all([ended, ...[...this.#groups.values()].map((group) => group.end(ended, force ? { leave: false } : undefined))]);
+    const limit = this.#o.config.limits["stop.max.ms"];
+    const ended = force ? this.#fleet.kill().then(() => false) : this.#fleet.close(limit);
+    const released = ended.then(() => {});
+    await Promise.all([...this.#groups.values()].map((group) => group.end(released, force ? { leave: false } : undefined)));
+    const committed = await ended;
+    if (!committed && !force)
+      this.#o.logger.warn(
+        { limit },
+        "stopped without the last commit, which the log has not answered in time (limits: stop.max.ms); nothing is lost, the next start goes on from the commit before",
+      );
     this.#groups.clear();
     this.#invoker.close();
     this.#live.close();
     for (const fn of this.#functions.values()) if (fn.error === undefined) fn.stop("NOT_RUNNING");
+    return committed;
   }
 
   #change(work: () => Promise<void>): Promise<void> {

@@ -153,11 +153,11 @@ export class Fleet {
     return this.#members.reduce((sum, { tasks }) => sum + tasks.length, 0);
   }
 
-  /** Commits everything and ends the threads; one that does not come to an end in time is ended. */
-  async close(graceMs: number): Promise<void> {
+  /** Commits everything and ends the threads; one that does not come to an end in time is ended. Resolves to whether all came to their end. */
+  async close(graceMs: number): Promise<boolean> {
     this.#closing = true;
     clearInterval(this.#watchdog);
-    await Promise.all(
+    const ends = await Promise.all(
       this.#members.map(async ({ slot }) => {
         let late: NodeJS.Timeout | undefined;
         const limit = new Promise<"late">((resolve) => {
@@ -166,8 +166,10 @@ export class Fleet {
         const how = await Promise.race([slot.close().catch(() => "late" as const), limit]);
         clearTimeout(late);
         if (how === "late") await slot.kill();
+        return how !== "late";
       }),
     );
+    return ends.every((clean) => clean);
   }
 
   /** Ends the threads at once, without a commit: what a crash does. */

@@ -36,8 +36,11 @@ export interface RunningHost {
   remove(fn: string): Promise<void>;
   /** The log itself, for programs that embed a host and commit their own offsets along with what they append. */
   readonly log: Log;
-  /** Commits everything and lets go of all it holds. Calling twice is harmless. */
-  stop(): Promise<void>;
+  /**
+   * Commits everything and lets go of all it holds. Calling twice is harmless. Resolves to whether the last commit was made: where the log
+   * does not answer (`stop.max.ms`), the host stops without, and the next start goes on from the commit before.
+   */
+  stop(): Promise<boolean>;
 }
 
 /**
@@ -59,7 +62,11 @@ export async function startHost(config: ResolvedConfig, options: HostOptions = {
     scrape: async (functions, workers) => {
       metrics.functions(functions);
       metrics.workers(workers);
-      metrics.log(log.kind, log.metrics());
+      metrics.log(
+        log.kind,
+        log.metrics(),
+        workers.flatMap((status) => (status.log === undefined ? [] : [{ worker: status.worker, log: status.log }])),
+      );
       return metrics.text();
     },
     onRestore: (event) => {
@@ -69,13 +76,14 @@ export async function startHost(config: ResolvedConfig, options: HostOptions = {
     ...(options.onStateChange === undefined ? {} : { onStateChange: options.onStateChange }),
   });
   const listeners: Listening[] = [];
-  let stopping: Promise<void> | undefined;
-  const stop = (): Promise<void> => {
+  let stopping: Promise<boolean> | undefined;
+  const stop = (): Promise<boolean> => {
     stopping ??= (async () => {
-      for (const listener of listeners) await listener.close();
-      await engine.close();
+      await Promise.all(listeners.map((listener) => listener.close()));
+      const committed = await engine.close();
       await log.close();
       metrics.close();
+      return committed;
     })();
     return stopping;
   };

@@ -30,6 +30,7 @@ export const LIMITS: Limits = {
   "worker.heap.max.bytes": 512 << 20,
   "live.max.clients": 3,
   "wait.max.ms": 30_000,
+  "stop.max.ms": 10_000,
 };
 
 const PARTITIONS = 4;

@@ -67,6 +67,9 @@ export interface GroupOptions {
   readonly heartbeatIntervalMs?: number;
 }
 
+/** How long the answer to our leaving is waited for, ms. */
+const LEAVE_MS = 2000;
+
 type Ending = { readonly kind: "rebalance" | "closed" } | { readonly kind: "lost" | "fenced"; readonly error: Error };
 
 /**
@@ -147,7 +150,8 @@ export class KafkaGroup {
     if (leave && this.#memberId !== "" && node !== undefined) {
       const { cluster, group, instanceId = null } = this.#options;
       // Best effort: without it the session ends by itself.
-      await cluster.call(node, "heartbeat", LeaveGroup, { group, memberId: this.#memberId, instanceId }).catch(() => undefined);
+      const left = cluster.call(node, "heartbeat", LeaveGroup, { group, memberId: this.#memberId, instanceId }).catch(() => undefined);
+      await Promise.race([left, sleep(LEAVE_MS, undefined, { ref: false })]);
     }
     this.#generation = -1;
   }
