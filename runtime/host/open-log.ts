@@ -3,7 +3,7 @@ import type { ResolvedConfig } from "../config/resolved.ts";
 import { openEmbeddedLog } from "../log/embedded/log.ts";
 import type { GroupOptions, KafkaGroup } from "../log/kafka/group.ts";
 import type { Log } from "../log/log.ts";
-import type { LogMetrics } from "../observe/metrics.ts";
+import type { LogMetrics } from "../observe/log-series.ts";
 import { assignTasks } from "../pool/assignor.ts";
 
 /** Membership of one consumer group. */

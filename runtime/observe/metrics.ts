@@ -1,12 +1,10 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Registry } from "prom-client";
 import { FoldedHistogram } from "./folded-histogram.ts";
+import { type LogMetrics, LogSeries } from "./log-series.ts";
 import { RouteStats } from "./route-stats.ts";
 import { TaskSeries } from "./task-series.ts";
 import type { WorkerMetrics } from "./worker-metrics.ts";
-
-/** Counters of a log since it was opened; what one does not count is left out. */
-export type LogMetrics = Partial<Readonly<Record<keyof typeof LOG_SERIES, number>>>;
 
 /** What the host shows under `/metrics`. Everything is kept as plain numbers and put into Prometheus' form at a scrape. */
 export interface Metrics {
@@ -17,7 +15,8 @@ export interface Metrics {
   workers(reports: readonly WorkerMetrics[]): void;
   /** 1 for the state a function is in. */
   functions(states: readonly { readonly name: string; readonly version: string; readonly state: string }[]): void;
-  log(kind: "embedded" | "kafka", counters: LogMetrics): void;
+  /** The host's own log and, where workers open one for themselves, theirs. */
+  log(kind: "embedded" | "kafka", host: LogMetrics, workers?: readonly { readonly worker: number; readonly log: LogMetrics }[]): void;
   /** Where to look, at each scrape, for the number of open live streams and of those dropped for being slow. */
   live(clients: { readonly size: number; readonly dropped: number }): void;
   /** Records a task has just restored from a changelog. */
@@ -27,18 +26,6 @@ export interface Metrics {
   /** Stops measuring the event loop. Twice is harmless. */
   close(): void;
 }
-
-const LOG_SERIES = {
-  recordsAppended: ["keyfold_log_appended_records_total", "Records appended to the log"],
-  bytesAppended: ["keyfold_log_appended_bytes_total", "Bytes of batches appended to the log"],
-  fetches: ["keyfold_log_fetches_total", "Fetches answered"],
-  bytesFetched: ["keyfold_log_fetched_bytes_total", "Bytes of batches fetched from the log"],
-  writes: ["keyfold_log_writes_total", "Writes to storage, each of a group of appends"],
-  syncs: ["keyfold_log_syncs_total", "Times the log was forced to the disk"],
-  commits: ["keyfold_log_commits_total", "Commits of tasks"],
-  recordsCompacted: ["keyfold_log_compacted_records_total", "Records dropped by compaction"],
-  batchesDeleted: ["keyfold_log_deleted_batches_total", "Batches deleted by retention"],
-} as const;
 
 const NS = 1e9;
 /** The event loop is sampled so often, and an undisturbed sample is as long. */
@@ -82,9 +69,7 @@ export function createMetrics(): Metrics {
     labelNames: ["function", "store"],
     registers,
   });
-  const log = new Map(
-    Object.entries(LOG_SERIES).map(([key, [name, help]]) => [key, new Counter({ name, help, labelNames: ["log"], registers })]),
-  );
+  const logs = new LogSeries(registry);
   const memory = new Gauge({ name: "keyfold_process_resident_memory_bytes", help: "Resident memory of the host process", registers });
   const cpu = new Counter({ name: "keyfold_process_cpu_seconds_total", help: "CPU time of the host process, all threads", registers });
   const lag = new Gauge({
@@ -132,13 +117,7 @@ export function createMetrics(): Metrics {
       states.reset();
       for (const { name, version, state } of all) states.set({ function: name, version, state }, 1);
     },
-    log: (kind, counters) => {
-      for (const [key, value] of Object.entries(counters)) {
-        const series = log.get(key);
-        series?.reset();
-        series?.inc({ log: kind }, value);
-      }
-    },
+    log: (kind, host, workers = []) => logs.fold(kind, host, workers),
     live: (source) => {
       streams = source;
     },

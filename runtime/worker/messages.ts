@@ -5,6 +5,7 @@ import type { GetQuery, ListQuery, RouteRequest } from "../host/api.ts";
 import type { Membership } from "../log/kafka/api/offsets.ts";
 import type { CommitRequest, FetchRequest, OutBatch, TopicPartition, TopicSpec } from "../log/log.ts";
 import type { LatencySnapshot } from "../observe/latency-histogram.ts";
+import type { LogMetrics } from "../observe/log-series.ts";
 import type { TaskState } from "../task/states.ts";
 
 /** Everything that crosses between the main thread and a worker. Messages of one turn travel as one array. */
@@ -191,4 +192,6 @@ export interface WorkerStatus {
   readonly tasks: TaskStatus[];
   readonly cache: { usedBytes: number; dirtyBytes: number; hits: number; misses: number };
   readonly heapBytes: number;
+  /** Of the worker's own log, on Kafka. */
+  readonly log?: LogMetrics;
 }

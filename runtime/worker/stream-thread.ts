@@ -288,6 +288,7 @@ export class StreamThread {
       tasks: this.#tasks.map((task) => task.status()),
       cache: { usedBytes, dirtyBytes, hits: gets - misses, misses },
       heapBytes: process.memoryUsage().heapUsed,
+      ...(this.#kafka === undefined ? {} : { log: this.#kafka.metrics() }),
     };
   }
 

@@ -40,6 +40,8 @@ export class Cluster {
   readonly #refreshing = new Map<string, Promise<ClusterMetadata>>();
   readonly #checked = new Set<number>();
   readonly #close = new AbortController();
+  /** Requests sent, by name, and how many of all were repetitions. */
+  readonly counters = { requests: new Map<string, number>(), retries: 0 };
   #controller = -1;
 
   constructor(options: ClusterOptions) {
@@ -61,6 +63,7 @@ export class Cluster {
     const link = this.#link(node, lane);
     try {
       if (!this.#checked.has(node)) await this.#checkVersions(node, link);
+      this.counters.requests.set(api.name, (this.counters.requests.get(api.name) ?? 0) + 1);
       return await link.call(api, request, waitMs);
     } catch (thrown) {
       checkOpen(this.signal);
@@ -179,6 +182,7 @@ export class Cluster {
         signal: limits.signal === undefined ? this.signal : AbortSignal.any([this.signal, limits.signal]),
         failed: (thrown) => {
           if (thrown instanceof LinkError || (thrown instanceof BrokerError && thrown.stale)) this.forgetCoordinator(type, key);
+          this.counters.retries++;
           limits.failed?.(thrown);
         },
       },

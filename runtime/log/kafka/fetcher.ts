@@ -228,6 +228,7 @@ export class Fetcher {
       this.#fail(ask, toKeyfold(thrown, `Reading ${topic}-${partition}`));
       return;
     }
+    this.#options.cluster.counters.retries++;
     this.#options.cluster.forgetTopic(topic);
     setTimeout(() => this.#place(ask, 0), wait);
   }

@@ -58,7 +58,7 @@ export interface KafkaExtras {
   openProducer(producer: string, signal?: AbortSignal): Promise<void>;
   /** Where we stand in a group: commits of its offsets carry it, and are refused (`fenced`) once the group has moved on. Undefined: no member. */
   setMembership(group: string, membership: Membership | undefined): void;
-  metrics(): Readonly<KafkaMetrics>;
+  metrics(): Readonly<KafkaMetrics> & RequestMetrics;
 }
 
 /** What a log has done since it was opened. Bytes are those of encoded batches. */
@@ -68,6 +68,15 @@ interface KafkaMetrics {
   fetches: number;
   bytesFetched: number;
   commits: number;
+  /** Commits that were transactions. */
+  transactions: number;
+}
+
+interface RequestMetrics {
+  /** By name. */
+  readonly requests: Readonly<Record<string, number>>;
+  /** Requests that failed and were repeated. */
+  readonly retries: number;
 }
 
 /** Connections that the transactional producers of one log share. */
@@ -104,7 +113,7 @@ class KafkaLog implements Log, KafkaExtras {
   readonly #fetcher: Fetcher;
   readonly #transactional = new Map<string, TransactionalProducer>();
   readonly #members = new Map<string, Membership>();
-  readonly #metrics: KafkaMetrics = { recordsAppended: 0, bytesAppended: 0, fetches: 0, bytesFetched: 0, commits: 0 };
+  readonly #metrics: KafkaMetrics = { recordsAppended: 0, bytesAppended: 0, fetches: 0, bytesFetched: 0, commits: 0, transactions: 0 };
   #producer: Producer | undefined;
   #opening: Promise<Producer> | undefined;
   #opened = 0;
@@ -164,6 +173,7 @@ class KafkaLog implements Log, KafkaExtras {
       // As of now: if the group moves on while we write, the offsets are refused, whatever we have become in the meantime.
       const member = this.#members.get(group) ?? NO_MEMBER;
       this.#metrics.commits++;
+      if (atomic) this.#metrics.transactions++;
       if (atomic) return this.#counted(batches, await this.#transaction(producer).commit(request, member));
       const bases = await this.append(batches);
       await commitOffsets(this.cluster, group, member, offsets, this.#deadline());
@@ -189,8 +199,9 @@ class KafkaLog implements Log, KafkaExtras {
     else this.#members.set(group, membership);
   }
 
-  metrics(): Readonly<KafkaMetrics> {
-    return { ...this.#metrics };
+  metrics(): Readonly<KafkaMetrics> & RequestMetrics {
+    const { requests, retries } = this.cluster.counters;
+    return { ...this.#metrics, retries, requests: Object.fromEntries(requests) };
   }
 
   async close(): Promise<void> {

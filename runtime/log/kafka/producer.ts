@@ -190,6 +190,7 @@ export class Producer {
     const wait = pause(++queue.failures);
     const what = `Writing to ${queue.topic}-${queue.partition}`;
     if (isRetriable(thrown) && Date.now() + wait < item.sending.giveUp) {
+      this.#options.cluster.counters.retries++;
       if (thrown instanceof LinkError || (thrown instanceof BrokerError && thrown.stale)) this.#options.cluster.forgetTopic(queue.topic);
       queue.busy = true;
       setTimeout(() => {
