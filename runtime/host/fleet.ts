@@ -27,7 +27,7 @@ interface Member {
 }
 
 /** How long ending a thread may take before the host calls itself unwell. */
-const END_MS = 10_000;
+const END_MS = 3_000;
 
 export interface FleetOptions {
   readonly config: ResolvedConfig;
