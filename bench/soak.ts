@@ -1,11 +1,11 @@
 /**
  * Minutes of mixed load on a real `keyfold start` process: appends (arrays and NDJSON), invokes, reads, pages, live streams that
- * come and go, records that fail. Samples memory, file descriptors and lag, and prints one JSON line for each; the last line has
- * the slopes after the first quarter. Not a test: `node --conditions=keyfold-source bench/soak.ts [minutes] [events a second]`
+ * come and go, records that fail. Samples memory, file descriptors, iterators and lag, and prints one JSON line for each; then the means
+ * of each minute, and last the slopes over the second half. Not a test: `node --conditions=keyfold-source bench/soak.ts [minutes] [events a second]`
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -160,35 +160,83 @@ const load = [
 interface Sample {
   readonly minute: number;
   readonly rssMiB: number;
+  /** Memory that is no file's: heaps, stacks, what RocksDB allocates. */
+  readonly anonymousMiB: number;
+  /** V8 heaps of the main thread and the workers. */
+  readonly heapMiB: number;
   readonly fds: number;
+  /** Of these, tables of RocksDB. */
+  readonly tables: number;
   readonly threads: number;
+  readonly iterators: number;
   readonly lag: number;
 }
 
 const samples: Sample[] = [];
 const begun = performance.now();
+const proc = (name: string): Promise<string> => readFile(`/proc/${host.pid}/${name}`, "utf8").catch(() => "");
+const mib = (text: string, name: string): number =>
+  Number((Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)?.[1] ?? Number.NaN) / 1024).toFixed(1));
+
+async function openFiles(): Promise<string[]> {
+  const dir = `/proc/${host.pid}/fd`;
+  const names = await readdir(dir).catch(() => []);
+  return Promise.all(names.map((name) => readlink(join(dir, name)).catch(() => "")));
+}
+
+/** Sum of a metric's series. */
+function total(metrics: string, name: string): number {
+  let sum = 0;
+  for (const [, value] of metrics.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, "gm"))) sum += Number(value);
+  return sum;
+}
+
 async function sample(): Promise<void> {
-  const status = await readFile(`/proc/${host.pid}/status`, "utf8").catch(() => "");
-  const number = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? Number.NaN);
-  const fds = (await readdir(`/proc/${host.pid}/fd`).catch(() => [])).length;
+  const [status, rollup, files] = await Promise.all([proc("status"), proc("smaps_rollup"), openFiles()]);
+  const metrics = await fetch(`${internal}/metrics`).then(
+    (response) => response.text(),
+    () => "",
+  );
   const { tasks = [] } = (await fetch(`${internal}/v1/tasks`).then(
     (response) => response.json(),
     () => ({}),
   )) as { tasks?: { lag: number; state: string }[] };
   const now = {
     minute: Number(((performance.now() - begun) / 60_000).toFixed(2)),
-    rssMiB: Number((number("VmRSS") / 1024).toFixed(1)),
-    fds,
-    threads: number("Threads"),
+    rssMiB: mib(status, "VmRSS"),
+    anonymousMiB: mib(rollup, "Anonymous"),
+    heapMiB: Number(((total(metrics, "keyfold_main_heap_bytes") + total(metrics, "keyfold_worker_heap_bytes")) / 2 ** 20).toFixed(1)),
+    fds: files.length,
+    tables: files.filter((file) => file.endsWith(".sst")).length,
+    threads: Number(/^Threads:\s+(\d+)/m.exec(status)?.[1]),
+    iterators: total(metrics, "keyfold_store_iterators"),
     lag: tasks.reduce((sum, { lag }) => sum + lag, 0),
   };
   samples.push(now);
   print({ soak: "sample", ...now, notRunning: tasks.filter(({ state }) => state !== "RUNNING").length, ...counts });
 }
 
-/** Least squares, per minute. */
+/** Means of each minute: what moves up and down with garbage collections and compactions, seen from afar. */
+function byMinute(): Record<string, number>[] {
+  const minutesSeen = [...new Set(samples.map(({ minute }) => Math.floor(minute)))];
+  return minutesSeen.map((minute) => {
+    const mine = samples.filter((one) => Math.floor(one.minute) === minute);
+    const mean = (of: (one: Sample) => number): number => Number((mine.reduce((sum, one) => sum + of(one), 0) / mine.length).toFixed(1));
+    return {
+      minute,
+      rssMiB: mean((one) => one.rssMiB),
+      anonymousMiB: mean((one) => one.anonymousMiB),
+      heapMiB: mean((one) => one.heapMiB),
+      fds: mean((one) => one.fds),
+      tables: mean((one) => one.tables),
+      iterators: mean((one) => one.iterators),
+    };
+  });
+}
+
+/** Least squares over the second half, per minute. */
 function slope(of: (sample: Sample) => number): number {
-  const late = samples.filter(({ minute, rssMiB }) => minute >= minutes / 4 && Number.isFinite(rssMiB));
+  const late = samples.filter(({ minute, rssMiB }) => minute >= minutes / 2 && Number.isFinite(rssMiB));
   const mean = (values: number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
   const x = mean(late.map(({ minute }) => minute));
   const y = mean(late.map(of));
@@ -211,12 +259,15 @@ await Promise.all(load);
 host.kill("SIGTERM");
 const [code] = (await ended) as [number | null];
 const maxRss = Math.max(...samples.map(({ rssMiB }) => rssMiB));
+for (const minute of byMinute()) print({ soak: "minute", ...minute });
 print({
   soak: "result",
   minutes,
   exitCode: code,
   rssMiBMax: maxRss,
   rssMiBPerMinute: slope(({ rssMiB }) => rssMiB),
+  anonymousMiBPerMinute: slope(({ anonymousMiB }) => anonymousMiB),
+  heapMiBPerMinute: slope(({ heapMiB }) => heapMiB),
   fdsPerMinute: slope(({ fds }) => fds),
   threadsPerMinute: slope(({ threads }) => threads),
   lagPerMinute: slope(({ lag }) => lag),

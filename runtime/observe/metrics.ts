@@ -71,6 +71,7 @@ export function createMetrics(): Metrics {
   });
   const logs = new LogSeries(registry);
   const memory = new Gauge({ name: "keyfold_process_resident_memory_bytes", help: "Resident memory of the host process", registers });
+  const heap = new Gauge({ name: "keyfold_main_heap_bytes", help: "V8 heap the main thread uses", registers });
   const cpu = new Counter({ name: "keyfold_process_cpu_seconds_total", help: "CPU time of the host process, all threads", registers });
   const lag = new Gauge({
     name: "keyfold_event_loop_delay_seconds",
@@ -95,7 +96,9 @@ export function createMetrics(): Metrics {
     latency.fold(
       routes.map((stats) => [{ listener: stats.listener, method: stats.method, route: stats.route }, stats.latency.snapshot()] as const),
     );
-    memory.set(process.memoryUsage.rss());
+    const { rss, heapUsed } = process.memoryUsage();
+    memory.set(rss);
+    heap.set(heapUsed);
     const used = process.cpuUsage();
     cpu.reset();
     cpu.inc((used.user + used.system) / 1e6);

@@ -25,6 +25,7 @@ export class TaskSeries {
   readonly #commit: FoldedHistogram;
   readonly #workers: Gauge;
   readonly #heap: Gauge;
+  readonly #iterators: { readonly open: Gauge; readonly oldest: Gauge };
   readonly #cache: { readonly used: Gauge; readonly dirty: Gauge; readonly hits: Counter; readonly misses: Counter; readonly ratio: Gauge };
 
   constructor(registry: Registry) {
@@ -43,6 +44,10 @@ export class TaskSeries {
     this.#commit = new FoldedHistogram("keyfold_commit_latency_seconds", "Time of a commit", TASK, registry);
     this.#workers = gauge("keyfold_workers", "Worker threads that report", []);
     this.#heap = gauge("keyfold_worker_heap_bytes", "V8 heap a worker uses", ["worker"]);
+    this.#iterators = {
+      open: gauge("keyfold_store_iterators", "Iterators of stores that somebody reads: each pins memory and files", ["worker"]),
+      oldest: gauge("keyfold_store_iterator_oldest_seconds", "How long the oldest of them has been open", ["worker"]),
+    };
     this.#cache = {
       used: gauge("keyfold_cache_size_bytes", "Record cache in use", ["worker"]),
       dirty: gauge("keyfold_cache_dirty_bytes", "Record cache not yet flushed", ["worker"]),
@@ -56,9 +61,11 @@ export class TaskSeries {
   fold(workers: readonly WorkerMetrics[]): void {
     this.#reset();
     this.#workers.set(workers.length);
-    for (const { worker, heapBytes, cache } of workers) {
+    for (const { worker, heapBytes, iterators, cache } of workers) {
       const labels = { worker: String(worker) };
       this.#heap.set(labels, heapBytes);
+      this.#iterators.open.set(labels, iterators.open);
+      this.#iterators.oldest.set(labels, iterators.oldestMs / 1000);
       this.#cache.used.set(labels, cache.usedBytes);
       this.#cache.dirty.set(labels, cache.dirtyBytes);
       this.#cache.hits.inc(labels, cache.hits);
@@ -95,6 +102,8 @@ export class TaskSeries {
       this.#remaining,
       this.#entries,
       this.#heap,
+      this.#iterators.open,
+      this.#iterators.oldest,
       used,
       dirty,
       hits,

@@ -4,6 +4,8 @@ import type { LatencySnapshot } from "./latency-histogram.ts";
 export interface WorkerMetrics {
   readonly worker: number;
   readonly heapBytes: number;
+  /** Iterators of its stores that somebody reads, and how long the oldest has been open, ms. */
+  readonly iterators: { readonly open: number; readonly oldestMs: number };
   /** The record cache over all its stores. */
   readonly cache: { readonly usedBytes: number; readonly dirtyBytes: number; readonly hits: number; readonly misses: number };
   readonly tasks: readonly TaskMetricsReport[];

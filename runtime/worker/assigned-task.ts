@@ -4,6 +4,7 @@ import { KeyfoldError } from "../errors.ts";
 import type { CommitRequest, Log, TopicPartition } from "../log/log.ts";
 import type { RecordBatch } from "../log/record-batch.ts";
 import { StateDirectory } from "../state/directory.ts";
+import type { IteratorRegistry } from "../state/iterators.ts";
 import type { StoreMetrics } from "../state/metrics.ts";
 import type { RecordCache } from "../state/record-cache.ts";
 import type { TaskStore } from "../state/store.ts";
@@ -37,6 +38,7 @@ export interface AssignedTaskOptions {
   readonly data: WorkerData;
   readonly log: Log;
   readonly cache: RecordCache;
+  readonly iterators: IteratorRegistry;
   readonly cells: Cells;
   readonly loaded: LoadedFunction;
   readonly partitions: ReadonlyMap<string, number>;
@@ -77,7 +79,7 @@ export class AssignedTask {
     this.id = `${assignment.subtopology}_${assignment.partition}`;
     this.#directory = new StateDirectory(options.data.engine["state.dir"], options.loaded.application);
     this.dir = this.#directory.taskDirectory(this.id);
-    const { data, log, cache, storeMemoryBytes } = options;
+    const { data, log, cache, iterators, storeMemoryBytes } = options;
     this.#stores = new TaskStores({
       dir: this.dir,
       task: this.id,
@@ -85,6 +87,7 @@ export class AssignedTask {
       application: options.loaded.application,
       log,
       cache,
+      iterators,
       memoryBytes: storeMemoryBytes,
       stateMaxBytes: data.limits["state.max.bytes"],
       freeze: data.dev,

@@ -194,4 +194,6 @@ export interface WorkerStatus {
   readonly heapBytes: number;
   /** Of the worker's own log, on Kafka. */
   readonly log?: LogMetrics;
+  /** Iterators of its stores that somebody reads, and how long the oldest has been open, ms. */
+  readonly iterators: { open: number; oldestMs: number };
 }

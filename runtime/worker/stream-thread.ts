@@ -1,6 +1,7 @@
 import { KeyfoldError } from "../errors.ts";
 import type { KafkaExtras } from "../log/kafka/log.ts";
 import type { CommitRequest, Log } from "../log/log.ts";
+import { IteratorRegistry } from "../state/iterators.ts";
 import { RecordCache } from "../state/record-cache.ts";
 import { AssignedTask } from "./assigned-task.ts";
 import { Cells } from "./cells.ts";
@@ -26,6 +27,7 @@ export class StreamThread {
   readonly #kafka: KafkaExtras | undefined;
   readonly #commit: (request: CommitRequest, answers: readonly Answer[]) => Promise<number[]>;
   readonly #cache: RecordCache;
+  readonly #iterators = new IteratorRegistry();
   readonly #cells: Cells;
   readonly #functions: LoadedFunctions;
   readonly #tasks: AssignedTask[] = [];
@@ -192,6 +194,7 @@ export class StreamThread {
         data: this.#data,
         log: this.#log,
         cache: this.#cache,
+        iterators: this.#iterators,
         cells: this.#cells,
         loaded: this.#functions.get(assignment.function),
         partitions: this.#partitions,
@@ -289,6 +292,7 @@ export class StreamThread {
       cache: { usedBytes, dirtyBytes, hits: gets - misses, misses },
       heapBytes: process.memoryUsage().heapUsed,
       ...(this.#kafka === undefined ? {} : { log: this.#kafka.metrics() }),
+      iterators: { open: this.#iterators.count, oldestMs: Date.now() - (this.#iterators.oldest()?.since ?? Date.now()) },
     };
   }
 

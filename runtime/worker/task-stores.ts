@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { KeyfoldError } from "../errors.ts";
 import type { Log } from "../log/log.ts";
 import { Checkpoint } from "../state/checkpoint.ts";
+import type { IteratorRegistry } from "../state/iterators.ts";
 import { StoreMetrics } from "../state/metrics.ts";
 import { setAside } from "../state/open-engine.ts";
 import { openStore, storeDirectory } from "../state/open-store.ts";
@@ -24,6 +25,7 @@ export interface TaskStoresOptions {
   readonly application: string;
   readonly log: Log;
   readonly cache: RecordCache;
+  readonly iterators: IteratorRegistry;
   /** Bytes of RocksDB memory for each store. */
   readonly memoryBytes: number;
   readonly stateMaxBytes: number;
@@ -100,11 +102,12 @@ export class TaskStores {
   }
 
   async #open(spec: StoreSpec): Promise<void> {
-    const { dir, task, cache, memoryBytes, stateMaxBytes, freeze, maxBatchBytes, logger, opened } = this.#o;
+    const { dir, task, cache, iterators, memoryBytes, stateMaxBytes, freeze, maxBatchBytes, logger, opened } = this.#o;
     const store = await openStore(spec, {
       dir,
       task,
       cache,
+      iterators,
       memoryBytes,
       stateMaxBytes,
       now: Date.now,

@@ -10,6 +10,7 @@ function report(worker: number, task: string, processed: number): WorkerMetrics 
   return {
     worker,
     heapBytes: 1_000,
+    iterators: { open: 2, oldestMs: 1_500 },
     cache: { usedBytes: 10, dirtyBytes: 5, hits: 3, misses: 1 },
     tasks: [
       {
