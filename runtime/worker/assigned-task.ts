@@ -16,6 +16,7 @@ import type { RestoreListener } from "../task/restore.ts";
 import type { TaskState } from "../task/states.ts";
 import { Task } from "../task/task.ts";
 import type { TaskOptions } from "../task/task-options.ts";
+import { changelogTopic } from "../topology/names.ts";
 import type { Subtopology, TaskLogger } from "../topology/topology.ts";
 import type { Cells } from "./cells.ts";
 import { errorPolicy } from "./error-policy.ts";
@@ -48,7 +49,7 @@ export interface AssignedTaskOptions {
   readonly commit: (request: CommitRequest, answers: readonly Answer[]) => Promise<number[]>;
   readonly answer: (answers: readonly Answer[]) => void;
   /** Where several hosts share the tasks: fences whoever committed as this producer before. */
-  readonly takeOver?: (producer: string, signal: AbortSignal) => Promise<void>;
+  readonly takeOver?: (producer: string, changelogs: readonly TopicPartition[], signal: AbortSignal) => Promise<void>;
   /** And: has the task not been taken from us? */
   readonly stillMember?: () => Promise<boolean>;
   readonly notify: (message: FromWorker) => void;
@@ -232,7 +233,7 @@ export class AssignedTask {
     const task = this.#createTask(subtopology);
     task.move("RESTORING");
     // Whoever had the task before can commit no more from here on: what we read is the last word.
-    if (task.options.atomic) await this.#o.takeOver?.(this.#producer, this.#abort.signal);
+    if (task.options.atomic) await this.#o.takeOver?.(this.#producer, this.#changelogs, this.#abort.signal);
     const sources = task.inputs.map(({ topic, partition }): TopicPartition => ({ topic, partition }));
     const committed = await unlessAborted(this.#o.log.committed(this.#loaded.application, sources), this.#abort.signal);
     const ranges = await unlessAborted(this.#o.log.offsets(sources), this.#abort.signal);
@@ -276,7 +277,7 @@ export class AssignedTask {
       if (!(await stillMember?.()))
         throw new KeyfoldError("not-ready", `task ${this.id} is taken from us: waiting for the group`, { remedy: "retry" });
       // Nobody has it but us: the transaction had been open for too long.
-      if (task.options.atomic) await takeOver?.(this.#producer, this.#abort.signal);
+      if (task.options.atomic) await takeOver?.(this.#producer, this.#changelogs, this.#abort.signal);
     }
     // An empty write: a log that has failed recovers with it, and only then tells what it really holds.
     await unlessAborted(log.append([]), this.#abort.signal);
@@ -292,6 +293,11 @@ export class AssignedTask {
     await this.#stores.reopen(stores, error, this.#abort.signal);
     task.restart(committed.map((offset, i) => (task.inputs[i]?.source.global ? undefined : offset)));
     this.#tell("RUNNING");
+  }
+
+  get #changelogs(): TopicPartition[] {
+    const logged = (this.#subtopology?.stores ?? []).filter((store) => store.logged);
+    return logged.map(({ name }) => ({ topic: changelogTopic(this.#loaded.application, name), partition: this.assignment.partition }));
   }
 
   get #producer(): string {

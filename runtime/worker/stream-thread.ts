@@ -14,6 +14,7 @@ import { RemoteLog } from "./remote-log.ts";
 import { Requests } from "./requests.ts";
 import { runRoute } from "./routes.ts";
 import type { Answer } from "./task-runner.ts";
+import { unlessAborted } from "./unless-aborted.ts";
 
 /**
  * One worker: the tasks assigned to it, one record cache over all their stores, and the loop that gives each its turn.
@@ -204,7 +205,10 @@ export class StreamThread {
         ...(kafka === undefined
           ? {}
           : {
-              takeOver: (producer, signal) => kafka.openProducer(producer, signal),
+              takeOver: async (producer, changelogs, signal) => {
+                await kafka.openProducer(producer, signal);
+                await unlessAborted(kafka.checkEnded(changelogs), signal);
+              },
               stillMember: () =>
                 this.#requests.ask<boolean>((request) => this.#port.send({ kind: "member", request, function: assignment.function })),
             }),

@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
 import { after, before, test } from "node:test";
+import { pino } from "pino";
 import type { ConfigLayer } from "../../runtime/config/types.ts";
 import { openKafkaLog } from "../../runtime/log/kafka/log.ts";
+import type { Logger } from "../../runtime/observe/logger.ts";
 import { audit, caughtUp, chain, type Event, events, feed, fold, run, states } from "../fixtures/chain.ts";
 import { createProject, type Project, type RunningEngine, startEngine } from "../fixtures/engine.ts";
 import { describeKafka } from "../fixtures/kafka-broker.ts";
 import { until } from "../fixtures/until.ts";
+import { outBatch } from "../log/helpers.ts";
 
 /** Spins on one event, the first time it sees it: the second thread, which leaves it out, must not either. */
 const SPINS = `
@@ -22,7 +25,13 @@ export default defineFunction<{ n: number }, number>({
 
 describeKafka("the host on Kafka: what goes wrong", { listener: "proxied" }, (broker) => {
   let project: Project;
-  const start = async (fn: string, host = "a", more: ConfigLayer = {}, changed?: (state: string) => void): Promise<RunningEngine> => {
+  const start = async (
+    fn: string,
+    host = "a",
+    more: ConfigLayer = {},
+    changed?: (state: string) => void,
+    logger?: Logger,
+  ): Promise<RunningEngine> => {
     const config = await project.config({
       log: { kind: "kafka", brokers: broker().brokers },
       "session.timeout.ms": 1_500,
@@ -33,7 +42,7 @@ describeKafka("the host on Kafka: what goes wrong", { listener: "proxied" }, (br
       "state.dir": `${project.dir}/state-${fn}-${host}`,
       ...more,
     });
-    return startEngine(config, { onStateChange: (_fn, next) => changed?.(next) }, [fn]);
+    return startEngine(config, { onStateChange: (_fn, next) => changed?.(next), ...(logger === undefined ? {} : { logger }) }, [fn]);
   };
   const judge = async (host: RunningEngine, fn: string, all: readonly Event[]): Promise<void> => {
     const end = events(all.length, 100);
@@ -52,7 +61,10 @@ describeKafka("the host on Kafka: what goes wrong", { listener: "proxied" }, (br
   };
   before(async () => {
     project = await createProject(
-      Object.fromEntries([...["stolen", "lost", "died", "bounced"].map((name) => [name, chain(name)] as const), ["spins", SPINS]]),
+      Object.fromEntries([
+        ...["stolen", "lost", "died", "bounced", "hanging"].map((name) => [name, chain(name)] as const),
+        ["spins", SPINS],
+      ]),
       `app-${run}`,
     );
   });
@@ -143,6 +155,36 @@ describeKafka("the host on Kafka: what goes wrong", { listener: "proxied" }, (br
       await judge(host, "bounced", [...all, ...more]);
     } finally {
       await host.stop();
+    }
+  });
+
+  test("a changelog with a transaction that has not ended: its task waits rather than restore what is old", async () => {
+    const all = events(0, 400);
+    const first = await start("hanging");
+    await caughtUp(first, "hanging", await feed(first, "hanging", all));
+    await first.stop();
+    await rm(`${project.dir}/state-hanging-a`, { recursive: true, force: true });
+    const other = await openKafkaLog({ brokers: broker().proxy.brokers });
+    const said: { msg: string; error?: string }[] = [];
+    const logger = pino({ level: "warn" }, { write: (line: string) => void said.push(JSON.parse(line)) });
+    try {
+      broker().proxy.inject("EndTxn", { kind: "delay", ms: 4_000 });
+      let ended = false;
+      const batches = [outBatch(`app-${run}-hanging-state-changelog`, 2, [["no such key", null]])];
+      const open = other.commit({ group: "g", producer: `other-${run}`, atomic: true, offsets: [], batches }).then(() => (ended = true));
+      await until("it is written", () => broker().proxy.fired.length > 0);
+      const again = await start("hanging", "a", {}, undefined, logger);
+      try {
+        assert.ok(ended, "no task ran before the transaction had ended");
+        assert.ok(said.some(({ error = "" }) => /state-changelog-2 holds a transaction that has not ended, from offset \d+/.test(error)));
+        await open;
+        await judge(again, "hanging", all);
+      } finally {
+        await again.stop();
+      }
+    } finally {
+      broker().proxy.reset();
+      await other.close();
     }
   });
 });

@@ -19,7 +19,7 @@ import { Cluster } from "./cluster.ts";
 import { type Compression, checkCompression } from "./compression/compression.ts";
 import { Fetcher } from "./fetcher.ts";
 import type { LinkOptions } from "./link.ts";
-import { commitOffsets, committedOffsets, deleteGroup, offsetRanges } from "./offsets.ts";
+import { checkEnded, commitOffsets, committedOffsets, deleteGroup, offsetRanges } from "./offsets.ts";
 import { Producer } from "./producer.ts";
 import { check, toKeyfold } from "./protocol-errors.ts";
 import { TransactionalProducer } from "./transactions.ts";
@@ -56,6 +56,8 @@ export interface KafkaExtras {
    * Also needed to use a producer again that was fenced. `signal`: the task is somebody else's by now, who must not be fenced by us.
    */
   openProducer(producer: string, signal?: AbortSignal): Promise<void>;
+  /** Throws, to be tried again, while one of these partitions, whose only writer we are by now, holds a transaction that has not ended. */
+  checkEnded(partitions: readonly TopicPartition[]): Promise<void>;
   /** Where we stand in a group: commits of its offsets carry it, and are refused (`fenced`) once the group has moved on. Undefined: no member. */
   setMembership(group: string, membership: Membership | undefined): void;
   metrics(): Readonly<KafkaMetrics> & RequestMetrics;
@@ -192,6 +194,10 @@ class KafkaLog implements Log, KafkaExtras {
   async openProducer(producer: string, signal?: AbortSignal): Promise<void> {
     this.#transactional.delete(producer);
     await this.#do(`Taking over ${producer}`, () => this.#transaction(producer).open(signal));
+  }
+
+  checkEnded(partitions: readonly TopicPartition[]): Promise<void> {
+    return this.#do("Reading offsets", () => checkEnded(this.cluster, partitions, this.#deadline()));
   }
 
   setMembership(group: string, membership: Membership | undefined): void {

@@ -16,7 +16,35 @@ export async function offsetRanges(cluster: Cluster, partitions: readonly TopicP
   return partitions.map((_, i) => ({ start: starts[i] ?? 0, end: ends[i] ?? 0 }));
 }
 
-async function listOffsets(cluster: Cluster, partitions: readonly TopicPartition[], at: number, deadline: number): Promise<number[]> {
+/**
+ * Throws (`log-unavailable`, to be tried again) while one of the partitions holds a transaction that has not ended. For partitions whose
+ * only writer we are: when we have fenced who wrote there before us nothing can be open, unless Kafka has forgotten an end marker
+ * (KAFKA-20734: it does when a partition is without a leader at that moment). What was committed behind it cannot be read then, so a
+ * store that was restored from such a changelog would be an old one.
+ */
+export async function checkEnded(cluster: Cluster, partitions: readonly TopicPartition[], deadline: number): Promise<void> {
+  const [stable, ends] = await Promise.all([
+    listOffsets(cluster, partitions, LATEST, deadline),
+    listOffsets(cluster, partitions, LATEST, deadline, true),
+  ]);
+  for (const [i, { topic, partition }] of partitions.entries()) {
+    const [from = 0, end = 0] = [stable[i], ends[i]];
+    if (from >= end) continue;
+    throw new KeyfoldError(
+      "log-unavailable",
+      `${topic}-${partition} holds a transaction that has not ended, from offset ${from} on (of ${end}): what is behind it cannot be read. If that does not pass by itself see kafka-transactions.sh (find-hanging, describe-producers) for who wrote it.`,
+      { remedy: "retry", details: { topic, partition, from, end } },
+    );
+  }
+}
+
+async function listOffsets(
+  cluster: Cluster,
+  partitions: readonly TopicPartition[],
+  at: number,
+  deadline: number,
+  uncommitted = false,
+): Promise<number[]> {
   const found = new Map<string, number>();
   const attempt = async (): Promise<void> => {
     const leaders = new Map<number, (TopicPartition & { at: number })[]>();
@@ -27,7 +55,10 @@ async function listOffsets(cluster: Cluster, partitions: readonly TopicPartition
     }
     await Promise.all(
       [...leaders].map(async ([leader, asked]) => {
-        for (const { topic, partition, errorCode, offset } of await cluster.call(leader, "control", ListOffsets, { partitions: asked })) {
+        for (const { topic, partition, errorCode, offset } of await cluster.call(leader, "control", ListOffsets, {
+          partitions: asked,
+          uncommitted,
+        })) {
           check(errorCode, `offsets of ${topic}-${partition}`);
           found.set(`${topic}/${partition}`, offset);
         }

@@ -63,16 +63,16 @@ export const Fetch: Api<FetchQuery, { readonly errorCode: number; readonly parti
 export const EARLIEST = -2;
 export const LATEST = -1;
 
-/** `at`: EARLIEST, or LATEST, which under read_committed is the last stable offset. */
+/** `at`: EARLIEST, or LATEST: the last stable offset, or with `uncommitted` the end of what is in all replicas. */
 export const ListOffsets: Api<
-  { readonly partitions: readonly (TopicPartition & { readonly at: number })[] },
+  { readonly partitions: readonly (TopicPartition & { readonly at: number })[]; readonly uncommitted?: boolean },
   (TopicPartition & { readonly errorCode: number; readonly offset: number })[]
 > = {
   key: 2,
   version: 2,
   name: "ListOffsets",
-  write(w, { partitions }) {
-    w.int32(-1).int8(1);
+  write(w, { partitions, uncommitted = false }) {
+    w.int32(-1).int8(uncommitted ? 0 : 1);
     w.array(byTopic(partitions), (_, [topic, of]) => {
       w.string(topic).array(of, (_w, p) => {
         w.int32(p.partition).int64(p.at);
