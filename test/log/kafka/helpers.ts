@@ -21,13 +21,3 @@ export async function newTopic(log: Log, partitions = 1, config: Record<string, 
 export function newGroup(): string {
   return `g-${randomUUID()}`;
 }
-
-/** Resolves when `look` gives something; looks again after each pause. For what a broker does in its own time. */
-export async function eventually<T>(look: () => Promise<T | undefined>, what: string, timeoutMs = 20_000): Promise<T> {
-  for (const deadline = Date.now() + timeoutMs; ; ) {
-    const found = await look();
-    if (found !== undefined) return found;
-    if (Date.now() > deadline) throw new Error(`${what} did not happen within ${timeoutMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}

@@ -3,27 +3,17 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { describeKafka } from "../../fixtures/kafka-broker.ts";
+import { printedSeed, Random } from "../../fixtures/random.ts";
+import { until } from "../../fixtures/until.ts";
 import { readAll } from "../helpers.ts";
-import { eventually, newGroup, newTopic, openLog } from "./helpers.ts";
+import { newGroup, newTopic, openLog } from "./helpers.ts";
 
 const CHILD = fileURLToPath(new URL("./zombie-child.ts", import.meta.url));
 const PARTITIONS = 4;
 /** More for a long run. */
 const ROUNDS = Number(process.env.KEYFOLD_ROUNDS ?? 6);
-
-/** mulberry32 */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 interface Host {
   readonly name: string;
@@ -33,9 +23,7 @@ interface Host {
 
 describeKafka("kafka: hosts killed, stopped and woken as zombies", { nodes: 1 }, (broker) => {
   test("every partition gets each number once, in order", async (t) => {
-    const seed = Number(process.env.KEYFOLD_SEED ?? Date.now() % 1_000_000);
-    t.diagnostic(`seed ${seed} (KEYFOLD_SEED)`);
-    const next = random(seed);
+    const random = new Random(printedSeed("zombies"));
     const log = await openLog(t, broker().brokers);
     const [input, output] = [await newTopic(log, PARTITIONS), await newTopic(log, PARTITIONS)];
     const group = newGroup();
@@ -62,19 +50,21 @@ describeKafka("kafka: hosts killed, stopped and woken as zombies", { nodes: 1 },
       ).map((commit) => commit?.offset ?? 0);
     const progress = async (): Promise<void> => {
       const before = await positions();
-      await eventually(
-        async () => ((await positions()).every((position, i) => position > (before[i] ?? 0)) ? true : undefined),
-        "progress everywhere",
-      );
+      await until("progress everywhere", async () => (await positions()).every((position, i) => position > (before[i] ?? 0)));
+    };
+    /** So many commits later, wherever. */
+    const later = async (commits: number): Promise<void> => {
+      const sum = async (): Promise<number> => (await positions()).reduce((all, position) => all + position, 0);
+      const before = await sum();
+      await until(`${commits} more commits`, async () => (await sum()) >= before + commits);
     };
     start();
     start();
     for (let round = 0; round < ROUNDS; round++) {
       await progress();
-      const victim = hosts[Math.floor(next() * hosts.length)];
-      assert.ok(victim);
-      await sleep(next() * 100);
-      if (next() < 0.5) {
+      const victim = random.pick(hosts);
+      await later(random.below(20));
+      if (random.chance(0.5)) {
         victim.process.kill("SIGKILL");
         hosts.splice(hosts.indexOf(victim), 1);
         start();
