@@ -127,6 +127,32 @@ describeKafka("kafka: faults on the wire", { listener: "proxied" }, (broker) => 
         );
     });
 
+  test("outside transactions offsets are committed when what was written is acknowledged, not before", async (t) => {
+    const { proxy } = broker();
+    const log = await openLog(t, proxy.brokers);
+    const [input, output] = [await newTopic(log), await newTopic(log)];
+    const group = newGroup();
+    const commit = (offset: number): Promise<number[]> =>
+      log.commit({
+        group,
+        producer: group,
+        atomic: false,
+        offsets: [{ topic: input, partition: 0, offset }],
+        batches: [outBatch(output, 0, [["k", `${offset}`]])],
+      });
+    const committed = async (): Promise<number | undefined> => (await log.committed(group, [{ topic: input, partition: 0 }]))[0]?.offset;
+    await commit(1);
+    proxy.inject("Produce", { kind: "error", errorCode: 29 });
+    await assert.rejects(commit(2), { code: "unauthorized" });
+    assert.equal(await committed(), 1);
+    proxy.inject("Produce", { kind: "delay", ms: 500 });
+    const late = commit(3);
+    assert.equal(await committed(), 1);
+    await late;
+    assert.equal(await committed(), 3);
+    proxy.reset();
+  });
+
   test("appends outside transactions: a lost answer doubles nothing, order stays", async (t) => {
     const { proxy } = broker();
     const log = await openLog(t, proxy.brokers);
