@@ -2,7 +2,8 @@ import { decodeBatches } from "./batch-decoder.ts";
 import { AT, fillCrc, HEADER_BYTES, NO_TIMESTAMP, readInt64, writeHeader } from "./batch-header.ts";
 import { type FastBuffer, fastBuffer } from "./fast-buffer.ts";
 import type { Headers } from "./record-batch.ts";
-import { encodeRecord, MAX_TIMESTAMP_DELTA, NO_HEADERS, recordSize } from "./record-encoder.ts";
+import { encodeRecord, headersSize, MAX_TIMESTAMP_DELTA, NO_HEADERS, recordSize } from "./record-encoder.ts";
+import { readVarint, varintSize } from "./varint.ts";
 
 const MARK_FACTOR = 2 ** 31;
 
@@ -51,29 +52,63 @@ export class BatchBuilder {
 
   /** Adds a record. `timestamp` is epoch ms, or `NO_TIMESTAMP` (-1) for the time at which the log takes it. */
   append(key: string | Uint8Array | null, value: Uint8Array | null, timestamp: number, headers?: Headers | null): void {
-    if (!this.#fits(timestamp)) this.#openBatch(timestamp);
-    const all = headers ?? NO_HEADERS;
-    // A string's length is its byte count while it is ASCII; when it turns out not to be, the record is written again.
-    if (!this.#write(key, key === null ? -1 : key.length, value, timestamp, all))
-      this.#write(key, Buffer.byteLength(key as string), value, timestamp, all);
-    this.#count++;
-    if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp;
+    this.appendPart(key, value, 0, value === null ? 0 : value.length, timestamp, headers ?? NO_HEADERS);
   }
 
-  #write(key: string | Uint8Array | null, keyLength: number, value: Uint8Array | null, timestamp: number, headers: Headers): boolean {
+  /** The same with bytes [from, to) of `value`; returns where its key ends, for `valueAt`. */
+  appendPart(
+    key: string | Uint8Array | null,
+    value: Uint8Array | null,
+    from: number,
+    to: number,
+    timestamp: number,
+    headers: Headers = NO_HEADERS,
+  ): number {
+    if (!this.#fits(timestamp)) this.#openBatch(timestamp);
+    // A string's length is its byte count while it is ASCII; when it turns out not to be, the record is written again.
+    if (!this.#write(key, key === null ? -1 : key.length, value, from, to, timestamp, headers))
+      this.#write(key, Buffer.byteLength(key as string), value, from, to, timestamp, headers);
+    this.#count++;
+    if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp;
+    const length = value === null ? -1 : to - from;
+    return this.#at - headersSize(headers) - Math.max(length, 0) - varintSize(length);
+  }
+
+  #write(
+    key: string | Uint8Array | null,
+    keyLength: number,
+    value: Uint8Array | null,
+    from: number,
+    to: number,
+    timestamp: number,
+    headers: Headers,
+  ): boolean {
     const timestampDelta = timestamp - this.#baseTimestamp;
     const offsetDelta = this.#count - this.#base;
-    const size = recordSize(timestampDelta, offsetDelta, keyLength, value === null ? -1 : value.length, headers);
+    const size = recordSize(timestampDelta, offsetDelta, keyLength, value === null ? -1 : to - from, headers);
     // utf8Write is told the most that the key can take, and must find that much room.
     const room = size + 10 + (typeof key === "string" ? key.length * 3 : 0);
     if (this.#at + room > this.#buffer.length) this.#grow(room);
-    const end = encodeRecord(this.#buffer, this.#at, size, timestampDelta, offsetDelta, key, keyLength, value, headers);
+    const end = encodeRecord(this.#buffer, this.#at, size, timestampDelta, offsetDelta, key, keyLength, value, headers, from, to);
     if (end < 0) return false;
     this.#at = end;
     return true;
   }
 
-  /** All batches, base offsets counting from 0, in memory of their own (transferable). The builder keeps its records until reset(). */
+  /** The value of the record whose key ends at `keyEnd`: a view, good until the next append or reset. */
+  valueAt(keyEnd: number): Uint8Array | null {
+    const position = { at: keyEnd };
+    const length = readVarint(this.#buffer, position);
+    return length < 0 ? null : this.#buffer.subarray(position.at, position.at + length);
+  }
+
+  /** All batches, base offsets counting from 0, in the builder's own memory: good until the next append or reset. */
+  view(): Buffer {
+    if (this.#open) this.#closeBatch();
+    return this.#buffer.subarray(0, this.#at);
+  }
+
+  /** The same in memory of their own (transferable). The builder keeps its records until reset(). */
   finish(): Uint8Array {
     if (this.#open) this.#closeBatch();
     const out = Buffer.allocUnsafeSlow(this.#at);

@@ -2,6 +2,7 @@ import type { FastBuffer } from "./fast-buffer.ts";
 import type { Headers } from "./record-batch.ts";
 import { varintSize, writeVarint } from "./varint.ts";
 
+const FEW_BYTES = 96;
 export const NO_HEADERS: Headers = [];
 /** Timestamps farther apart go into different batches: a zigzag delta must stay exact in a double. */
 export const MAX_TIMESTAMP_DELTA = 2 ** 51;
@@ -11,7 +12,7 @@ export function recordSize(timestampDelta: number, offsetDelta: number, keyLengt
   let size = 1 + varintSize(timestampDelta) + varintSize(offsetDelta) + varintSize(keyLength) + varintSize(valueLength);
   if (keyLength > 0) size += keyLength;
   if (valueLength > 0) size += valueLength;
-  return size + (headers.length === 0 ? 1 : headersSize(headers));
+  return size + headersSize(headers);
 }
 
 /** Writes one record of `size` bytes (as recordSize says) and its length; returns the position after it, or -1 when a string key takes other than `keyLength` bytes. */
@@ -25,6 +26,8 @@ export function encodeRecord(
   keyLength: number,
   value: Uint8Array | null,
   headers: Headers,
+  valueFrom = 0,
+  valueTo: number = value === null ? 0 : value.length,
 ): number {
   let at = writeVarint(buffer, size, from);
   buffer[at++] = 0;
@@ -36,17 +39,20 @@ export function encodeRecord(
     else if (keyLength > 0 && buffer.utf8Write(key, at, key.length * 3) !== keyLength) return -1;
     at += keyLength;
   }
-  at = writeVarint(buffer, value === null ? -1 : value.length, at);
+  at = writeVarint(buffer, value === null ? -1 : valueTo - valueFrom, at);
   if (value !== null) {
-    buffer.set(value, at);
-    at += value.length;
+    // A call costs more than a few bytes do.
+    if (valueTo - valueFrom > FEW_BYTES) buffer.set(value.length === valueTo - valueFrom ? value : value.subarray(valueFrom, valueTo), at);
+    else for (let from = valueFrom, to = at; from < valueTo; ) buffer[to++] = value[from++] as number;
+    at += valueTo - valueFrom;
   }
   if (headers.length > 0) return writeHeaders(buffer, headers, at);
   buffer[at++] = 0;
   return at;
 }
 
-function headersSize(headers: Headers): number {
+export function headersSize(headers: Headers): number {
+  if (headers.length === 0) return 1;
   let size = varintSize(headers.length);
   for (const [name, value] of headers) {
     const nameLength = Buffer.byteLength(name);

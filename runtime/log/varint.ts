@@ -34,3 +34,13 @@ export function writeVarint(buffer: Uint8Array, value: number, at: number): numb
   buffer[at++] = rest;
   return at;
 }
+
+/** Reads a zigzag varint of up to 32 bits; `position.at` is where it begins, and then where it ends. */
+export function readVarint(buffer: Uint8Array, position: { at: number }): number {
+  let raw = 0;
+  for (let shift = 0; ; shift += 7) {
+    const byte = buffer[position.at++] as number;
+    raw |= (byte & 127) << shift;
+    if (byte < 128 || shift > 28) return (raw >>> 1) ^ -(raw & 1);
+  }
+}

@@ -12,8 +12,8 @@ import type { StoreName } from "./store-errors.ts";
  */
 export const VALUE_FORMAT = 0xc1;
 
-/** msgpackr: keep this many bytes free before the payload (the number is in the low byte). */
-const RESERVE = 2048;
+/** msgpackr: keep bytes free before the payload (their number is in the low byte), write into the same buffer again. */
+const PACK_OPTIONS = 2048 | 1024 | 512;
 const HEADER_MAX = 20;
 /** Larger values are read where they lie. */
 const SCRATCH_BYTES = 1024;
@@ -25,6 +25,9 @@ export interface CodecOptions {
   /** Deep-freeze what is decoded (dev). */
   readonly freeze?: boolean;
 }
+
+/** msgpackr's own buffer, and where in it the bytes of one value lie. */
+export type Encoded = Buffer & { readonly start: number; readonly end: number };
 
 /**
  * The one envelope of values, on disk and in changelogs:
@@ -51,16 +54,17 @@ export class ValueCodec {
     registerMapExtension();
   }
 
-  /** The bytes are a view into a larger buffer that is not written again: keep or copy them at will. */
-  encode(key: string, value: unknown, timestamp: number): Buffer {
+  /** What it returns is written over by the next encode. */
+  encode(key: string, value: unknown, timestamp: number): Encoded {
     const kind = scan(value, 0);
     if (kind === "unstorable") throw this.#unstorable(key, value);
     const bytes = this.#pack(key, kind === "maps" ? boxMaps(value) : value, timestamp);
-    if (bytes.length > this.#maxBytes) {
+    const length = bytes.end - bytes.start;
+    if (length > this.#maxBytes) {
       throw new KeyfoldError(
         "state-too-large",
-        `The state of key ${JSON.stringify(key)} in ${this.#where()} is ${bytes.length} bytes, above the limit of ${this.#maxBytes} (setting "state.max.bytes").`,
-        { details: { ...this.#name, key, bytes: bytes.length, limit: this.#maxBytes, setting: "state.max.bytes" } },
+        `The state of key ${JSON.stringify(key)} in ${this.#where()} is ${length} bytes, above the limit of ${this.#maxBytes} (setting "state.max.bytes").`,
+        { details: { ...this.#name, key, bytes: length, limit: this.#maxBytes, setting: "state.max.bytes" } },
       );
     }
     return bytes;
@@ -120,13 +124,13 @@ export class ValueCodec {
     return this.#packr.unpack(scratch, window);
   }
 
-  #pack(key: string, value: unknown, timestamp: number): Buffer {
+  #pack(key: string, value: unknown, timestamp: number): Encoded {
     const version = this.#version;
     const stamp = timestamp >= 0 ? Math.floor(timestamp) + 1 : 0;
     const header = 1 + varintBytes(version) + varintBytes(stamp);
-    const bytes = this.#packPayload(key, value, RESERVE | Math.min(header, HEADER_MAX));
-    bytes[0] = VALUE_FORMAT;
-    let at = 1;
+    const bytes = this.#packPayload(key, value, PACK_OPTIONS | Math.min(header, HEADER_MAX));
+    let at = bytes.start;
+    bytes[at++] = VALUE_FORMAT;
     let rest = version;
     for (; rest > 127; rest = Math.floor(rest / 128)) bytes[at++] = (rest % 128) | 128;
     bytes[at++] = rest;
@@ -135,12 +139,13 @@ export class ValueCodec {
     return bytes;
   }
 
-  #packPayload(key: string, value: unknown, options: number): Buffer {
+  #packPayload(key: string, value: unknown, options: number): Encoded {
     try {
-      return this.#packr.pack(value, options);
+      return this.#packr.pack(value, options) as Encoded;
     } catch (thrown) {
       // The quick way of writing objects stops at 65 535 properties.
-      if (thrown instanceof Error && thrown.message.startsWith("Object is too large")) return this.#bigPackr.pack(value, options);
+      if (thrown instanceof Error && thrown.message.startsWith("Object is too large"))
+        return this.#bigPackr.pack(value, options) as Encoded;
       throw this.#unstorable(key, value, thrown);
     }
   }

@@ -1,4 +1,7 @@
-import { compareUtf8, SortedKeys, sortUtf8 } from "./sorted-keys.ts";
+import { fastBuffer } from "../log/fast-buffer.ts";
+import { BatchBuilder, decodeBatches, keyText } from "../log/record-batch.ts";
+import { lastRows } from "./last-rows.ts";
+import { compareUtf8, SortedKeys } from "./sorted-keys.ts";
 import type { StoreWrite } from "./store.ts";
 
 /** A range whose entries are dropped: from <= key < to. */
@@ -8,35 +11,44 @@ interface Drop {
 }
 
 /**
- * Serialized writes on their way to the engine, which hears of them only once the log has them. Later writes of a key
- * replace earlier ones; dropped ranges come before all writes kept here.
+ * Serialized writes on their way to the engine, which hears of them only once the log has them: the records of a batch, the same
+ * one that goes to the changelog. No object is kept per write. Later writes of a key replace earlier ones; dropped ranges come
+ * before all writes kept here.
  */
 export class StagedWrites {
-  readonly #writes = new Map<string, StoreWrite>();
+  readonly #records: BatchBuilder;
+  /** Where the key of the last record of each key ends. Made when somebody reads: under a record cache, hardly ever. */
+  #index: Map<string, number> | undefined;
   readonly #sorted = new SortedKeys(compareUtf8);
   #drops: Drop[] = [];
-  #bytes = 0;
 
+  /** `maxBatchBytes`: size at which a batch of the changelog ends and another begins. Default: the builder's. */
+  constructor(maxBatchBytes?: number) {
+    this.#records = new BatchBuilder(maxBatchBytes === undefined ? {} : { maxBatchBytes });
+  }
+
+  /** Records; a key that was written twice has two. */
   get size(): number {
-    return this.#writes.size;
+    return this.#records.count;
   }
 
   get empty(): boolean {
-    return this.#writes.size === 0 && this.#drops.length === 0;
+    return this.#records.count === 0 && this.#drops.length === 0;
   }
 
-  /** Bytes of keys and values held. */
+  /** Bytes held. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#records.bytes;
   }
 
   get drops(): readonly Drop[] {
     return this.#drops;
   }
 
-  /** Undefined: nothing staged for the key. A staged deletion has a value of undefined. */
-  get(key: string): StoreWrite | undefined {
-    return this.#writes.get(key);
+  /** Undefined: nothing staged for the key; null: a deletion. The bytes are good until the next change. */
+  get(key: string): Uint8Array | null | undefined {
+    const at = this.#keys().get(key);
+    return at === undefined ? undefined : this.#records.valueAt(at);
   }
 
   /** Whether a dropped range takes away what lies below for this key. */
@@ -45,20 +57,17 @@ export class StagedWrites {
     return false;
   }
 
-  set(key: string, write: StoreWrite): void {
-    const before = this.#writes.get(key);
-    if (before === undefined) this.#sorted.add(key);
-    else this.#bytes -= weight(before);
-    this.#bytes += weight(write);
-    this.#writes.set(key, write);
+  /** The value is bytes [from, to) of `bytes`, which are copied; null deletes. */
+  set(key: string, bytes: Uint8Array | null, from: number, to: number, timestamp: number): void {
+    const at = this.#records.appendPart(key, bytes, from, to, timestamp);
+    if (this.#index === undefined) return;
+    if (this.#sorted.active && !this.#index.has(key)) this.#sorted.add(key);
+    this.#index.set(key, at);
   }
 
   drop(from: string, to: string): void {
-    for (const [key, write] of this.#writes) {
-      if (compareUtf8(key, from) < 0 || compareUtf8(key, to) >= 0) continue;
-      this.#writes.delete(key);
-      this.#bytes -= weight(write);
-    }
+    const index = this.#keys();
+    for (const key of index.keys()) if (compareUtf8(key, from) >= 0 && compareUtf8(key, to) < 0) index.delete(key);
     this.#sorted.clear();
     this.#drops.push({ from, to });
   }
@@ -66,31 +75,58 @@ export class StagedWrites {
   /** Puts a later generation on top of this one. */
   absorb(later: StagedWrites): void {
     for (const { from, to } of later.#drops) this.drop(from, to);
-    for (const [key, write] of later.#writes) this.set(key, write);
+    for (const { key, value } of later.writes()) this.set(textOf(key), value ?? null, 0, value?.length ?? 0, 0);
   }
 
-  /** All writes, sorted by key bytes. */
-  sorted(): StoreWrite[] {
-    return sortUtf8([...this.#writes.keys()]).map((key) => this.#writes.get(key) as StoreWrite);
+  /** The changelog's records, in memory of their own; undefined when there are none. */
+  changelog(): { readonly data: Uint8Array; readonly count: number } | undefined {
+    const { count } = this.#records;
+    return count === 0 ? undefined : { data: this.#records.finish(), count };
+  }
+
+  /** The last write of each key, sorted by key bytes: views that are good until the next change. */
+  writes(): StoreWrite[] {
+    if (this.#records.count === 0) return [];
+    const batch = decodeBatches(this.#records.view());
+    const { buffer, keyStart, keyEnd, valueStart, valueEnd } = batch;
+    const writes = lastRows(batch, 0).map((row): StoreWrite => {
+      const start = valueStart[row] as number;
+      return { key: buffer.subarray(keyStart[row], keyEnd[row]), value: start < 0 ? undefined : buffer.subarray(start, valueEnd[row]) };
+    });
+    // A dropped key that was not written again since has its record still.
+    return this.#drops.length === 0 ? writes : writes.filter(({ key }) => this.#keys().has(textOf(key)));
   }
 
   /** Copies of the staged entries in a range, in order. */
-  range(from: string | undefined, to: string | undefined, reverse: boolean): [key: string, write: StoreWrite][] {
-    if (this.#writes.size === 0) return [];
-    if (!this.#sorted.active) this.#sorted.fill(this.#writes.keys());
-    const found: [string, StoreWrite][] = [];
-    for (const key of this.#sorted.range(from, to, reverse)) found.push([key, this.#writes.get(key) as StoreWrite]);
+  range(from: string | undefined, to: string | undefined, reverse: boolean): [key: string, value: Uint8Array | undefined][] {
+    if (this.#records.count === 0) return [];
+    const index = this.#keys();
+    if (!this.#sorted.active) this.#sorted.fill(index.keys());
+    const found: [string, Uint8Array | undefined][] = [];
+    for (const key of this.#sorted.range(from, to, reverse)) {
+      const value = this.#records.valueAt(index.get(key) as number);
+      found.push([key, value === null ? undefined : Buffer.from(value)]);
+    }
     return found;
   }
 
   clear(): void {
-    this.#writes.clear();
+    this.#records.reset();
+    this.#index = undefined;
     this.#sorted.clear();
     this.#drops = [];
-    this.#bytes = 0;
+  }
+
+  #keys(): Map<string, number> {
+    if (this.#index !== undefined) return this.#index;
+    const index = new Map<string, number>();
+    const batch = decodeBatches(this.#records.view());
+    for (let row = 0; row < batch.length; row++) index.set(keyText(batch, row) ?? "", batch.keyEnd[row] as number);
+    this.#index = index;
+    return index;
   }
 }
 
-function weight(write: StoreWrite): number {
-  return write.key.length + (write.value === undefined ? 0 : write.value.length);
+function textOf(key: Uint8Array): string {
+  return fastBuffer(key as Buffer).utf8Slice(0, key.length);
 }

@@ -1,6 +1,6 @@
 import { KeyfoldError } from "../../errors.ts";
 import { fastBuffer } from "../../log/fast-buffer.ts";
-import { BatchBuilder, type RecordBatch } from "../../log/record-batch.ts";
+import type { RecordBatch } from "../../log/record-batch.ts";
 import type { ValueCodec } from "../codec.ts";
 import { lastRows } from "../last-rows.ts";
 import { mapEntries, mergeOver } from "../merge.ts";
@@ -29,9 +29,8 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   readonly #positions: PositionKeeper;
   /** Counts what is held back, so that a worker without a record cache commits in time too. */
   readonly #memory: RecordCache;
-  readonly #changelog: BatchBuilder | undefined;
-  #staged = new StagedWrites();
-  #sealed = new StagedWrites();
+  #staged: StagedWrites;
+  #sealed: StagedWrites;
   #accounted = 0;
   #closed = false;
   /** What prefetch() read for the batch under way; only used where there is no cache above. */
@@ -44,7 +43,8 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
     this.#codec = codec;
     this.#memory = memory;
     this.#positions = new PositionKeeper(engine, now);
-    this.#changelog = spec.logged ? new BatchBuilder(maxBatchBytes === undefined ? {} : { maxBatchBytes }) : undefined;
+    this.#staged = new StagedWrites(maxBatchBytes);
+    this.#sealed = new StagedWrites(maxBatchBytes);
   }
 
   get name(): string {
@@ -79,14 +79,15 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
       this.delete(key, timestamp);
       return;
     }
-    const keyBytes = this.#keyBytes(key);
+    this.#checkKey(key);
     const bytes = this.#codec.encode(key, value, timestamp);
-    this.#stage(key, { key: keyBytes, value: bytes }, timestamp);
+    this.#stage(key, bytes, bytes.start, bytes.end, timestamp);
     this.#changed?.(key, value, timestamp);
   }
 
   delete(key: string, timestamp: number): void {
-    this.#stage(key, { key: this.#keyBytes(key), value: undefined }, timestamp);
+    this.#checkKey(key);
+    this.#stage(key, null, 0, 0, timestamp);
     this.#changed?.(key, undefined, timestamp);
   }
 
@@ -100,8 +101,7 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
     let rows = mapEntries(stored, ([key, value]): [string, Uint8Array] => [toText(key), value]);
     for (const staged of [this.#sealed, this.#staged]) {
       if (staged.drops.length > 0) rows = mapEntries(rows, notCovered(staged));
-      const over = staged.range(from, to, reverse).map(([key, write]) => [key, write.value] as const);
-      rows = mergeOver(over, rows, compare);
+      rows = mergeOver(staged.range(from, to, reverse), rows, compare);
     }
     return mapEntries(rows, ([key, bytes]): [string, Stamped<V>] => [key, this.#decode(key, bytes)]);
   }
@@ -138,19 +138,18 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   }
 
   takeChangelog(): { readonly data: Uint8Array; readonly count: number } | undefined {
+    const taken = this.spec.logged ? this.#staged.changelog() : undefined;
     this.#seal();
-    const changelog = this.#changelog;
-    if (changelog === undefined || changelog.count === 0) return undefined;
-    const taken = { data: changelog.finish(), count: changelog.count };
-    changelog.reset();
     return taken;
   }
 
   committed(position: number | undefined): void {
-    if (this.#changelog === undefined) this.#seal();
+    if (!this.spec.logged) this.#seal();
     const sealed = this.#sealed;
     for (const { from, to } of sealed.drops) this.#engine.dropRange(Buffer.from(from), Buffer.from(to));
-    this.#positions.write(sealed.sorted(), position);
+    const writes = sealed.writes();
+    // Somebody else's engine may keep what it is given.
+    this.#positions.write(this.spec.engine.kind === "custom" ? writes.map(copied) : writes, position);
     sealed.clear();
     this.#ahead.clear();
     this.#account();
@@ -159,7 +158,6 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   rollback(): void {
     this.#staged.clear();
     this.#sealed.clear();
-    this.#changelog?.reset();
     this.#ahead.clear();
     this.#account();
   }
@@ -197,9 +195,8 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
     await this.#engine.close();
   }
 
-  #stage(key: string, write: StoreWrite, timestamp: number): void {
-    this.#changelog?.append(write.key, write.value ?? null, timestamp);
-    this.#staged.set(key, write);
+  #stage(key: string, bytes: Uint8Array | null, from: number, to: number, timestamp: number): void {
+    this.#staged.set(key, bytes, from, to, timestamp);
     if (this.#ahead.size > 0) this.#ahead.delete(key);
     this.#account();
   }
@@ -222,13 +219,13 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   /** The staged state of a key: its bytes, undefined for a deletion, "below" when the engine has the word. */
   #readStaged(key: string): Uint8Array | undefined | "below" {
     if (!this.#staged.empty) {
-      const write = this.#staged.get(key);
-      if (write !== undefined) return write.value;
+      const value = this.#staged.get(key);
+      if (value !== undefined) return value ?? undefined;
       if (this.#staged.covers(key)) return undefined;
     }
     if (!this.#sealed.empty) {
-      const write = this.#sealed.get(key);
-      if (write !== undefined) return write.value;
+      const value = this.#sealed.get(key);
+      if (value !== undefined) return value ?? undefined;
       if (this.#sealed.covers(key)) return undefined;
     }
     return "below";
@@ -259,8 +256,8 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
     return this.#codec.decode(key, bytes) as Stamped<V>;
   }
 
-  #keyBytes(key: string): Buffer {
-    if (ILL_FORMED.test(key)) {
+  #checkKey(key: string): void {
+    if (ILL_FORMED.test(key))
       throw new KeyfoldError(
         "state-unstorable",
         `The key ${JSON.stringify(key)} of store "${this.name}" has half of a surrogate pair in it, which UTF-8 cannot express.`,
@@ -268,9 +265,11 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
           details: { store: this.name, key },
         },
       );
-    }
-    return Buffer.from(key);
   }
+}
+
+function copied({ key, value }: StoreWrite): StoreWrite {
+  return { key: Buffer.from(key), value: value === undefined ? undefined : Buffer.from(value) };
 }
 
 /** Leaves out what the drops of this moment cover. */
