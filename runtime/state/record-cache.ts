@@ -1,47 +1,34 @@
 import type { Stamped } from "./store.ts";
 
-/** The map entry, list links and entry object that come with each cached value, bytes. */
-export const ENTRY_OVERHEAD = 200;
+/** What the map entry, the string's header and the columns take for each cached value, bytes. */
+export const ENTRY_OVERHEAD = 150;
 
 /** What a worker without a record cache may hold back of writes the log does not have yet, bytes. */
 const STAGED_FLOOR = 16 * 1024 * 1024;
 
+/** No slot. */
+export const NONE = -1;
+
+const DIRTY = 1;
+/** While dirty: whether the layer below has the key, is known. */
+const KNOWN = 2;
+/** While dirty: the layer below has the key. */
+const EXISTED = 4;
+/** While dirty: what it has is kept. */
+const KEPT = 8;
+
 /** A store's place in the cache. */
 export interface CacheOwner {
   /** The cache has dropped this clean entry. */
-  evicted(entry: CacheEntry): void;
-}
-
-/** One key of one store. `current` is replaced at each update, never changed: whoever got it may keep it. */
-export class CacheEntry {
-  readonly key: string;
-  readonly owner: CacheOwner;
-  /** Undefined: the key is known to be absent. */
-  current: Stamped | undefined;
-  /** Of the last update: a deletion has no Stamped to keep it in. */
-  timestamp = -1;
-  dirty = false;
-  /** Of its store's updates, which one was its last. */
-  turn = 0;
-  /** While dirty: what the layer below has. */
-  previous: Stamped | undefined;
-  /** While dirty: whether `previous` was ever read. */
-  previousKnown = false;
-  bytes: number;
-  newer: CacheEntry | undefined;
-  older: CacheEntry | undefined;
-
-  constructor(key: string, owner: CacheOwner, current: Stamped | undefined, bytes: number) {
-    this.key = key;
-    this.owner = owner;
-    this.current = current;
-    this.bytes = bytes;
-  }
+  evicted(key: string): void;
 }
 
 /**
- * The hot cache of one worker: live objects of all its stores, bounded in bytes (estimated). Only clean entries stand in
- * the LRU list and are evicted, at no cost; dirty ones stay until their task commits, and `wantsCommit` says when it should.
+ * The hot cache of one worker: live values of all its stores, bounded in bytes (estimated). Only clean entries stand in the LRU
+ * list and are evicted, at no cost; dirty ones stay until their task commits, and `wantsCommit` says when it should.
+ *
+ * An entry is a slot: a row in columns, not an object. Objects that live as long as a cache entry are what V8's collector is
+ * slowest with, and it would have one more of them, with four references, for each key.
  */
 export class RecordCache {
   readonly maxBytes: number;
@@ -49,8 +36,23 @@ export class RecordCache {
   stagedBytes = 0;
   #used = 0;
   #dirty = 0;
-  #newest: CacheEntry | undefined;
-  #oldest: CacheEntry | undefined;
+  #newest = NONE;
+  #oldest = NONE;
+  /** First of the slots that are free, linked by `#older`. */
+  #free = NONE;
+  readonly #owners: (CacheOwner | undefined)[] = [];
+  readonly #keys: string[] = [];
+  /** Undefined: the key is known to be absent. */
+  readonly #values: unknown[] = [];
+  /** While dirty, for a store with a listener: what the layer below has. */
+  readonly #previous: (Stamped | undefined)[] = [];
+  #timestamps = new Float64Array(0);
+  #bytes = new Float64Array(0);
+  /** Of its store's updates, which one was its last. */
+  #turns = new Float64Array(0);
+  #newer = new Int32Array(0);
+  #older = new Int32Array(0);
+  #flags = new Uint8Array(0);
 
   /** `maxBytes`: this worker's share of `cache.max.bytes.buffering`. 0: stores leave the cache out. */
   constructor(maxBytes: number) {
@@ -75,75 +77,182 @@ export class RecordCache {
     return this.maxBytes - this.#dirty;
   }
 
+  keyOf(slot: number): string {
+    return this.#keys[slot] as string;
+  }
+
+  /** Undefined: the key is known to be absent. */
+  entryOf(slot: number): Stamped | undefined {
+    const value = this.#values[slot];
+    return value === undefined ? undefined : { value, timestamp: this.#timestamps[slot] as number };
+  }
+
+  /** Of the last update, a deletion's too. */
+  timestampOf(slot: number): number {
+    return this.#timestamps[slot] as number;
+  }
+
+  turnOf(slot: number): number {
+    return this.#turns[slot] as number;
+  }
+
+  isDirty(slot: number, owner: CacheOwner): boolean {
+    return ((this.#flags[slot] as number) & DIRTY) !== 0 && this.#owners[slot] === owner;
+  }
+
+  /** By how many entries a dirty one changes its store; 0 when it is not known. */
+  growthOf(slot: number): number {
+    const flags = this.#flags[slot] as number;
+    if ((flags & KNOWN) === 0) return 0;
+    return (this.#values[slot] === undefined ? 0 : 1) - ((flags & EXISTED) === 0 ? 0 : 1);
+  }
+
+  previousOf(slot: number): Stamped | undefined {
+    return this.#previous[slot];
+  }
+
+  /** What the layer below has for a dirty entry. `keep`: it will be asked for. */
+  setPrevious(slot: number, previous: Stamped | undefined, keep: boolean): void {
+    this.#flags[slot] = DIRTY | KNOWN | (previous === undefined ? 0 : EXISTED) | (keep ? KEPT : 0);
+    if (keep) this.#previous[slot] = previous;
+  }
+
+  isPreviousKept(slot: number): boolean {
+    return ((this.#flags[slot] as number) & KEPT) !== 0;
+  }
+
   /** Takes in a clean entry as the newest. Does not evict: see `shrink`. */
-  add(entry: CacheEntry): void {
-    this.#used += entry.bytes;
-    this.#link(entry);
+  add(owner: CacheOwner, key: string, value: unknown, timestamp: number, bytes: number): number {
+    const slot = this.#take(owner, key, value, timestamp, bytes);
+    this.#link(slot);
+    return slot;
   }
 
   /** A clean entry was read. */
-  touch(entry: CacheEntry): void {
-    if (entry === this.#newest) return;
-    this.#unlink(entry);
-    this.#link(entry);
+  touch(slot: number): void {
+    if (slot === this.#newest || ((this.#flags[slot] as number) & DIRTY) !== 0) return;
+    this.#unlink(slot);
+    this.#link(slot);
   }
 
   /** A new entry that is dirty from the start. */
-  addDirty(entry: CacheEntry): void {
-    this.#used += entry.bytes;
-    this.#dirty += entry.bytes;
+  addDirty(owner: CacheOwner, key: string, value: unknown, timestamp: number, bytes: number, turn: number): number {
+    const slot = this.#take(owner, key, value, timestamp, bytes);
+    this.#flags[slot] = DIRTY;
+    this.#turns[slot] = turn;
+    this.#dirty += bytes;
+    return slot;
   }
 
-  /** A clean entry turns dirty. */
-  markDirty(entry: CacheEntry): void {
-    this.#unlink(entry);
-    this.#dirty += entry.bytes;
+  /** A clean entry turns dirty: what it holds is now what the layer below has. `keep`: it will be asked for. */
+  markDirty(slot: number, keep: boolean): void {
+    this.#unlink(slot);
+    this.#flags[slot] = DIRTY | KNOWN | (this.#values[slot] === undefined ? 0 : EXISTED) | (keep ? KEPT : 0);
+    if (keep) this.#previous[slot] = this.entryOf(slot);
+    this.#dirty += this.#bytes[slot] as number;
+  }
+
+  /** A dirty entry gets its next value. */
+  update(slot: number, value: unknown, timestamp: number, bytes: number, turn: number): void {
+    const growth = bytes - (this.#bytes[slot] as number);
+    this.#used += growth;
+    this.#dirty += growth;
+    this.#bytes[slot] = bytes;
+    this.#values[slot] = value;
+    this.#timestamps[slot] = timestamp;
+    this.#turns[slot] = turn;
   }
 
   /** A dirty entry was written through. */
-  markClean(entry: CacheEntry): void {
-    this.#dirty -= entry.bytes;
-    this.#link(entry);
-  }
-
-  /** A dirty entry changed its size. */
-  resize(entry: CacheEntry, bytes: number): void {
-    const growth = bytes - entry.bytes;
-    this.#used += growth;
-    this.#dirty += growth;
-    entry.bytes = bytes;
+  markClean(slot: number): void {
+    this.#flags[slot] = 0;
+    if (this.#previous[slot] !== undefined) this.#previous[slot] = undefined;
+    this.#dirty -= this.#bytes[slot] as number;
+    this.#link(slot);
   }
 
   /** The owner has dropped the entry. */
-  remove(entry: CacheEntry): void {
-    this.#used -= entry.bytes;
-    if (entry.dirty) this.#dirty -= entry.bytes;
-    else this.#unlink(entry);
+  remove(slot: number): void {
+    if (((this.#flags[slot] as number) & DIRTY) !== 0) this.#dirty -= this.#bytes[slot] as number;
+    else this.#unlink(slot);
+    this.#release(slot);
   }
 
   /** Evicts the longest unread clean entries until the limit holds or none is left. */
   shrink(): void {
-    while (this.#used > this.maxBytes && this.#oldest !== undefined) {
-      const entry = this.#oldest;
-      this.#used -= entry.bytes;
-      this.#unlink(entry);
-      entry.owner.evicted(entry);
+    while (this.#used > this.maxBytes && this.#oldest !== NONE) {
+      const slot = this.#oldest;
+      const owner = this.#owners[slot];
+      const key = this.#keys[slot] as string;
+      this.#unlink(slot);
+      this.#release(slot);
+      owner?.evicted(key);
     }
   }
 
-  #link(entry: CacheEntry): void {
-    entry.older = this.#newest;
-    entry.newer = undefined;
-    if (this.#newest === undefined) this.#oldest = entry;
-    else this.#newest.newer = entry;
-    this.#newest = entry;
+  #take(owner: CacheOwner, key: string, value: unknown, timestamp: number, bytes: number): number {
+    if (this.#free === NONE) this.#grow();
+    const slot = this.#free;
+    this.#free = this.#older[slot] as number;
+    this.#owners[slot] = owner;
+    this.#keys[slot] = key;
+    this.#values[slot] = value;
+    this.#timestamps[slot] = timestamp;
+    this.#bytes[slot] = bytes;
+    this.#flags[slot] = 0;
+    this.#used += bytes;
+    return slot;
   }
 
-  #unlink(entry: CacheEntry): void {
-    if (entry.newer === undefined) this.#newest = entry.older;
-    else entry.newer.older = entry.older;
-    if (entry.older === undefined) this.#oldest = entry.newer;
-    else entry.older.newer = entry.newer;
-    entry.newer = entry.older = undefined;
+  #release(slot: number): void {
+    this.#used -= this.#bytes[slot] as number;
+    this.#flags[slot] = 0;
+    this.#owners[slot] = undefined;
+    this.#keys[slot] = "";
+    this.#values[slot] = undefined;
+    this.#previous[slot] = undefined;
+    this.#older[slot] = this.#free;
+    this.#free = slot;
   }
+
+  #grow(): void {
+    const before = this.#flags.length;
+    const slots = Math.max(256, Math.ceil(before * 1.5));
+    this.#timestamps = extended(this.#timestamps, new Float64Array(slots));
+    this.#bytes = extended(this.#bytes, new Float64Array(slots));
+    this.#turns = extended(this.#turns, new Float64Array(slots));
+    this.#newer = extended(this.#newer, new Int32Array(slots));
+    this.#older = extended(this.#older, new Int32Array(slots));
+    this.#flags = extended(this.#flags, new Uint8Array(slots));
+    for (let slot = before; slot < slots; slot++) {
+      this.#owners.push(undefined);
+      this.#keys.push("");
+      this.#values.push(undefined);
+      this.#previous.push(undefined);
+      this.#older[slot] = slot + 1 < slots ? slot + 1 : NONE;
+    }
+    this.#free = before;
+  }
+
+  #link(slot: number): void {
+    this.#older[slot] = this.#newest;
+    this.#newer[slot] = NONE;
+    if (this.#newest === NONE) this.#oldest = slot;
+    else this.#newer[this.#newest] = slot;
+    this.#newest = slot;
+  }
+
+  #unlink(slot: number): void {
+    const newer = this.#newer[slot] as number;
+    const older = this.#older[slot] as number;
+    if (newer === NONE) this.#newest = older;
+    else this.#older[newer] = older;
+    if (older === NONE) this.#oldest = newer;
+    else this.#newer[older] = newer;
+  }
+}
+
+function extended<T extends Float64Array | Int32Array | Uint8Array>(column: T, longer: T): T {
+  longer.set(column);
+  return longer;
 }

@@ -3,7 +3,7 @@ import type { RecordBatch } from "../../log/record-batch.ts";
 import { estimateBytes } from "../estimate.ts";
 import { mergeOver } from "../merge.ts";
 import type { StoreMetrics } from "../metrics.ts";
-import { CacheEntry, type CacheOwner, ENTRY_OVERHEAD, type RecordCache } from "../record-cache.ts";
+import { type CacheOwner, ENTRY_OVERHEAD, NONE, type RecordCache } from "../record-cache.ts";
 import { compareUtf8, distinctUtf8, prefixEnd, SortedKeys } from "../sorted-keys.ts";
 import type { FlushListener, Stamped, StorePosition, StoreSpec } from "../store.ts";
 import type { ChangeListener, StoreLayer } from "./layer.ts";
@@ -22,9 +22,10 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   readonly #inner: StoreLayer<V>;
   readonly #cache: RecordCache;
   readonly #metrics: StoreMetrics | undefined;
-  readonly #entries = new Map<string, CacheEntry>();
-  /** In the order in which they turned dirty. */
-  #dirty: CacheEntry[] = [];
+  /** The slots of the keys that are cached. */
+  readonly #slots = new Map<string, number>();
+  /** In the order in which they turned dirty. Some may be clean again, or another's. */
+  #dirty: number[] = [];
   #turn = 0;
   /** A dirty entry changed again after others had. */
   #shuffled = false;
@@ -46,12 +47,13 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   }
 
   get(key: string): Stamped<V> | undefined {
-    const entry = this.#entries.get(key);
-    if (entry !== undefined) {
-      if (!entry.dirty) this.#cache.touch(entry);
-      return entry.current as Stamped<V> | undefined;
+    const slot = this.#slots.get(key);
+    if (slot !== undefined) {
+      this.#cache.touch(slot);
+      return this.#cache.entryOf(slot) as Stamped<V> | undefined;
     }
-    if (this.#ahead.size > 0 && this.#ahead.has(key)) return this.#ahead.get(key) as Stamped<V> | undefined;
+    const ahead = this.#ahead.get(key);
+    if (ahead !== undefined || this.#ahead.has(key)) return ahead as Stamped<V> | undefined;
     if (this.#metrics !== undefined) this.#metrics.misses++;
     const found = this.#inner.get(key);
     this.#addClean(key, found);
@@ -66,7 +68,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     }
     const type = typeof value;
     if (type === "function" || type === "symbol") throw this.#notData(key, type);
-    this.#update(key, { value, timestamp }, timestamp, ENTRY_OVERHEAD + key.length + estimateBytes(value));
+    this.#update(key, value, timestamp, ENTRY_OVERHEAD + key.length + estimateBytes(value));
   }
 
   delete(key: string, timestamp: number): void {
@@ -75,7 +77,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
 
   prefetch(keys: readonly string[]): void {
     this.#ahead.clear();
-    const missing = distinctUtf8(keys.filter((key) => !this.#entries.has(key)));
+    const missing = distinctUtf8(keys.filter((key) => !this.#slots.has(key)));
     if (missing.length === 0) return;
     if (this.#metrics !== undefined) this.#metrics.prefetched += missing.length;
     let room = this.#cache.room * PREFETCH_SHARE;
@@ -90,9 +92,9 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   readMany(keys: readonly string[], take: (key: string, entry: Stamped<V> | undefined) => void): void {
     const below: string[] = [];
     for (const key of keys) {
-      const entry = this.#entries.get(key);
-      if (entry === undefined) below.push(key);
-      else take(key, entry.current as Stamped<V> | undefined);
+      const slot = this.#slots.get(key);
+      if (slot === undefined) below.push(key);
+      else take(key, this.#cache.entryOf(slot) as Stamped<V> | undefined);
     }
     this.#inner.readMany(below, take);
   }
@@ -107,7 +109,8 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     const reverse = options.reverse ?? false;
     if (!this.#dirtyKeys.active) this.#dirtyKeys.fill(this.#liveDirtyKeys());
     const over: [string, Stamped<V> | undefined][] = [];
-    for (const key of this.#dirtyKeys.range(from, to, reverse)) over.push([key, this.#entries.get(key)?.current as Stamped<V> | undefined]);
+    for (const key of this.#dirtyKeys.range(from, to, reverse))
+      over.push([key, this.#cache.entryOf(this.#slots.get(key) ?? NONE) as Stamped<V> | undefined]);
     return mergeOver(over, below, reverse ? (a, b) => compareUtf8(b, a) : compareUtf8);
   }
 
@@ -116,13 +119,12 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   }
 
   dropRange(from: string, to: string): void {
-    for (const [key, entry] of this.#entries) {
+    for (const [key, slot] of this.#slots) {
       if (compareUtf8(key, from) < 0 || compareUtf8(key, to) >= 0) continue;
-      this.#entries.delete(key);
-      this.#cache.remove(entry);
-      // Still in the list of dirty entries; flush passes it over.
-      entry.dirty = false;
+      this.#slots.delete(key);
+      this.#cache.remove(slot);
     }
+    this.#dirty = this.#dirty.filter((slot) => this.#cache.isDirty(slot, this));
     this.#dirtyKeys.clear();
     this.#ahead.clear();
     this.#inner.dropRange(from, to);
@@ -130,10 +132,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
 
   approximateEntries(): number {
     let change = 0;
-    for (const entry of this.#dirty) {
-      if (!entry.dirty || !entry.previousKnown) continue;
-      change += (entry.current === undefined ? 0 : 1) - (entry.previous === undefined ? 0 : 1);
-    }
+    for (const slot of this.#dirty) if (this.#cache.isDirty(slot, this)) change += this.#cache.growthOf(slot);
     return Math.max(0, this.#inner.approximateEntries() + change);
   }
 
@@ -152,18 +151,18 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   /** Loops until clean: a listener may write to this very store. */
   flush(): void {
     while (this.#dirty.length > 0) {
-      const entries = this.#dirty;
-      if (this.#shuffled && this.#listener !== undefined) entries.sort((a, b) => a.turn - b.turn);
+      const slots = this.#dirty;
+      if (this.#shuffled && this.#listener !== undefined) slots.sort((a, b) => this.#cache.turnOf(a) - this.#cache.turnOf(b));
       this.#shuffled = false;
-      this.#readPrevious(entries);
+      this.#readPrevious(slots);
       this.#dirty = [];
       this.#dirtyKeys.clear();
       let done = 0;
       try {
-        for (; done < entries.length; done++) this.#flushEntry(entries[done] as CacheEntry);
+        for (; done < slots.length; done++) this.#flushEntry(slots[done] as number);
       } finally {
         // A value that cannot be stored stops here: it and those after it are as dirty as they were.
-        if (done < entries.length) this.#dirty = [...entries.slice(done), ...this.#dirty];
+        if (done < slots.length) this.#dirty = [...slots.slice(done), ...this.#dirty];
       }
     }
     this.#inner.flush();
@@ -184,7 +183,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   }
 
   restore(batch: RecordBatch, next: number): number {
-    if (this.#entries.size > 0 || this.#ahead.size > 0) this.#forget();
+    if (this.#slots.size > 0 || this.#ahead.size > 0) this.#forget();
     return this.#inner.restore(batch, next);
   }
 
@@ -197,94 +196,85 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     await this.#inner.close();
   }
 
-  evicted(entry: CacheEntry): void {
-    this.#entries.delete(entry.key);
+  evicted(key: string): void {
+    this.#slots.delete(key);
   }
 
   #addClean(key: string, found: Stamped | undefined): number {
     const bytes = ENTRY_OVERHEAD + key.length + (found === undefined ? 0 : estimateBytes(found.value));
     // One that could only push everything else out is not kept.
     if (bytes > this.#cache.room) return 0;
-    const entry = new CacheEntry(key, this, found, bytes);
-    this.#entries.set(key, entry);
-    this.#cache.add(entry);
+    this.#slots.set(key, this.#cache.add(this, key, found?.value, found?.timestamp ?? -1, bytes));
     return bytes;
   }
 
-  #update(key: string, current: Stamped | undefined, timestamp: number, bytes: number): void {
-    let entry = this.#entries.get(key);
-    if (entry === undefined) {
-      entry = new CacheEntry(key, this, current, bytes);
-      if (this.#ahead.size > 0 && this.#ahead.has(key)) {
-        entry.previous = this.#ahead.get(key);
-        entry.previousKnown = true;
+  /** `value` undefined: deleted. */
+  #update(key: string, value: V | undefined, timestamp: number, bytes: number): void {
+    const cache = this.#cache;
+    const turn = ++this.#turn;
+    let slot = this.#slots.get(key);
+    if (slot === undefined) {
+      slot = cache.addDirty(this, key, value, timestamp, bytes, turn);
+      this.#slots.set(key, slot);
+      const ahead = this.#ahead.get(key);
+      if (ahead !== undefined || this.#ahead.has(key)) {
+        cache.setPrevious(slot, ahead, this.#listener !== undefined);
         this.#ahead.delete(key);
       }
-      entry.dirty = true;
-      this.#entries.set(key, entry);
-      this.#cache.addDirty(entry);
-      this.#turnedDirty(entry);
+      this.#turnedDirty(slot, key);
     } else {
-      if (!entry.dirty) {
-        entry.previous = entry.current;
-        entry.previousKnown = true;
-        this.#cache.markDirty(entry);
-        entry.dirty = true;
-        this.#turnedDirty(entry);
-      } else if (this.#dirty[this.#dirty.length - 1] !== entry) {
+      if (!cache.isDirty(slot, this)) {
+        cache.markDirty(slot, this.#listener !== undefined);
+        this.#turnedDirty(slot, key);
+      } else if (this.#dirty[this.#dirty.length - 1] !== slot) {
         this.#shuffled = true;
       }
-      this.#cache.resize(entry, bytes);
-      entry.current = current;
+      cache.update(slot, value, timestamp, bytes, turn);
     }
-    entry.turn = ++this.#turn;
-    entry.timestamp = timestamp;
-    if (this.#changed !== undefined) this.#changed(key, current?.value as V | undefined, timestamp);
-    if (this.#cache.usedBytes > this.#cache.maxBytes) this.#cache.shrink();
+    if (this.#changed !== undefined) this.#changed(key, value, timestamp);
+    if (cache.usedBytes > cache.maxBytes) cache.shrink();
   }
 
-  #turnedDirty(entry: CacheEntry): void {
-    this.#dirty.push(entry);
-    if (this.#dirtyKeys.active) this.#dirtyKeys.add(entry.key);
+  #turnedDirty(slot: number, key: string): void {
+    this.#dirty.push(slot);
+    if (this.#dirtyKeys.active) this.#dirtyKeys.add(key);
   }
 
-  #flushEntry(entry: CacheEntry): void {
-    if (!entry.dirty) return;
-    const { key, current, previous, timestamp } = entry;
+  #flushEntry(slot: number): void {
+    const cache = this.#cache;
+    if (!cache.isDirty(slot, this)) return;
+    const key = cache.keyOf(slot);
+    const current = cache.entryOf(slot) as Stamped<V> | undefined;
+    const previous = cache.previousOf(slot) as Stamped<V> | undefined;
+    const timestamp = cache.timestampOf(slot);
     const listener = this.#listener;
     // As in Kafka Streams: what came and went between two commits was never there for anyone downstream.
     const nothing = listener !== undefined && current === undefined && previous === undefined && this.spec.tellAll !== true;
     if (!nothing) {
       if (current === undefined) this.#inner.delete(key, timestamp);
-      else this.#inner.put(key, current.value as V, current.timestamp);
+      else this.#inner.put(key, current.value, current.timestamp);
     }
-    entry.dirty = false;
-    this.#cache.markClean(entry);
-    entry.previous = undefined;
-    entry.previousKnown = false;
-    if (listener !== undefined && !nothing) listener(key, current as Stamped<V> | undefined, previous as Stamped<V> | undefined, timestamp);
+    cache.markClean(slot);
+    if (listener !== undefined && !nothing) listener(key, current, previous, timestamp);
   }
 
   /** A listener wants to know what was there before; entries that were put without being read do not know it yet. */
-  #readPrevious(entries: readonly CacheEntry[]): void {
+  #readPrevious(slots: readonly number[]): void {
     if (this.#listener === undefined) return;
-    const unknown = new Map<string, CacheEntry>();
-    for (const entry of entries) if (entry.dirty && !entry.previousKnown) unknown.set(entry.key, entry);
+    const unknown = new Map<string, number>();
+    for (const slot of slots)
+      if (this.#cache.isDirty(slot, this) && !this.#cache.isPreviousKept(slot)) unknown.set(this.#cache.keyOf(slot), slot);
     if (unknown.size === 0) return;
-    this.#inner.readMany([...unknown.keys()], (key, found) => {
-      const entry = unknown.get(key) as CacheEntry;
-      entry.previous = found;
-      entry.previousKnown = true;
-    });
+    this.#inner.readMany([...unknown.keys()], (key, found) => this.#cache.setPrevious(unknown.get(key) as number, found, true));
   }
 
   *#liveDirtyKeys(): Iterable<string> {
-    for (const entry of this.#dirty) if (entry.dirty) yield entry.key;
+    for (const slot of this.#dirty) if (this.#cache.isDirty(slot, this)) yield this.#cache.keyOf(slot);
   }
 
   #forget(): void {
-    for (const entry of this.#entries.values()) this.#cache.remove(entry);
-    this.#entries.clear();
+    for (const slot of this.#slots.values()) this.#cache.remove(slot);
+    this.#slots.clear();
     this.#dirty = [];
     this.#dirtyKeys.clear();
     this.#ahead.clear();
