@@ -6,6 +6,8 @@ import { encodeRecord, headersSize, MAX_TIMESTAMP_DELTA, NO_HEADERS, recordSize 
 import { readVarint, varintSize } from "./varint.ts";
 
 const MARK_FACTOR = 2 ** 31;
+/** A buffer that had to grow beyond this is let go of at the next reset. */
+const KEPT_BYTES = 4 * 1024 * 1024;
 
 export interface BatchBuilderOptions {
   /** Fill in the CRC-32C. Default false: the embedded log is checked by RocksDB, the Kafka adapter fills it in last, with the producer's fields. */
@@ -141,8 +143,9 @@ export class BatchBuilder {
     this.#recallTimestamps();
   }
 
-  /** Forgets all records; the memory is kept for the next ones. */
+  /** Forgets all records; the memory is kept for the next ones, unless it is much. */
   reset(): void {
+    if (this.#buffer.length > KEPT_BYTES) this.#buffer = fastBuffer(Buffer.allocUnsafeSlow(4096));
     this.#at = this.#count = this.#start = this.#base = 0;
     this.#baseTimestamp = this.#maxTimestamp = NO_TIMESTAMP;
     this.#open = false;
