@@ -40,6 +40,8 @@ const bounded = { partitions: 4, "cleanup.policy": "delete", "retention.bytes": 
 const CONFIG = {
   name: "soak",
   "processing.guarantee": "exactly_once_v2",
+  // Small, so that caches and memtables are full within minutes: what grows after that is no cache that fills.
+  "state.memory.bytes": 16 << 20,
   logLevel: "error",
   topics: { "soak-events": bounded, "soak-totals": bounded, "soak-totals-dead-letters": bounded },
 };
@@ -57,6 +59,8 @@ const host = spawn(
   [...flags, bin, "start", "--json", "--port", "0", "--internal-port", "0", "--state-dir", join(dir, "state")],
   {
     cwd: dir,
+    // As docs/operate.md says.
+    env: { ...process.env, MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "131072" },
     stdio: ["ignore", "pipe", "inherit"],
   },
 );
