@@ -13,15 +13,16 @@ export interface Row {
   readonly timestamp: number;
 }
 
-/** [key, value] pairs as an append to one partition; timestamps count up from 1000. */
+/** [key, value] pairs as an append to one partition; timestamps count up from `firstTimestamp`. */
 export function outBatch(
   topic: string,
   partition: number,
   pairs: readonly (readonly [string | null, string | null])[],
   maxBatchBytes = 128 * 1024,
+  firstTimestamp = 1000,
 ): OutBatch {
   const builder = new BatchBuilder({ maxBatchBytes });
-  for (const [key, value] of pairs) builder.append(key, value === null ? null : Buffer.from(value), 1000 + builder.count);
+  for (const [key, value] of pairs) builder.append(key, value === null ? null : Buffer.from(value), firstTimestamp + builder.count);
   return { topic, partition, data: builder.finish(), count: builder.count };
 }
 

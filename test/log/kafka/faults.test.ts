@@ -175,7 +175,8 @@ describeKafka("kafka: faults on the wire", { listener: "proxied" }, (broker) => 
     const waiting = log.fetch({ topic: other, partition: 0, position: 0, maxBytes: 1000, maxWaitMs: 60_000 });
     const copied = copy(log, { input, output, group: newGroup(), atomic: true, records: pairs.length });
     const appended = (async () => {
-      for (let i = 0; i < 60; i++) await log.append([outBatch(other, 0, [["k", `${i}`]])]);
+      // Of today: a broker that starts forgets producers whose last record is older than `producer.id.expiration.ms`, and takes a repetition.
+      for (let i = 0; i < 60; i++) await log.append([outBatch(other, 0, [["k", `${i}`]], undefined, Date.now())]);
     })();
     await waiting;
     await broker().kill();
