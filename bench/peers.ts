@@ -17,6 +17,7 @@ const HELP = `Usage: node --conditions=keyfold-source bench/peers.ts --runner <f
   --n <records>       records of each input (default: 2000000)
   --repeat <times>    runs of everything; figures are their medians (default: 3)
   --max-seconds <s>   a slower run is cut off and flagged partial (default: 300)
+  --out <file>        keeps the runner's results, line by line, also of a comparison that is broken off
   --from <file>       no runs: the figures of a results file
 `;
 
@@ -44,6 +45,7 @@ const { values } = parseArgs({
     n: { type: "string", default: "2000000" },
     repeat: { type: "string", default: "3" },
     "max-seconds": { type: "string", default: "300" },
+    out: { type: "string" },
     from: { type: "string" },
     help: { type: "boolean", default: false },
   },
@@ -60,7 +62,7 @@ for (const line of comparison(runs)) process.stdout.write(`${JSON.stringify(line
 async function runAll(runner: string): Promise<Run[]> {
   const dir = await mkdtemp(join(tmpdir(), "keyfold-peers-"));
   try {
-    const out = join(dir, "results.jsonl");
+    const out = resolve(values.out ?? join(dir, "results.jsonl"));
     const peers = `${join(import.meta.dirname, "kafka-peer")},${values.peers}`;
     const args = [
       "run.py",
