@@ -19,7 +19,7 @@ export async function offsetRanges(cluster: Cluster, partitions: readonly TopicP
 /**
  * Throws (`log-unavailable`, to be tried again) while one of the partitions holds a transaction that has not ended. For partitions whose
  * only writer we are: when we have fenced who wrote there before us nothing can be open, unless Kafka has forgotten an end marker
- * (KAFKA-20734: it does when a partition is without a leader at that moment). What was committed behind it cannot be read then, so a
+ * (seen with 4.3, when a partition is without a leader at that moment). What was committed behind it cannot be read then, so a
  * store that was restored from such a changelog would be an old one.
  */
 export async function checkEnded(cluster: Cluster, partitions: readonly TopicPartition[], deadline: number): Promise<void> {
