@@ -40,8 +40,7 @@ async function measure(): Promise<Figure[]> {
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const keys of values.keys.split(",").map(Number)) {
       for (const log of logs) {
-        // Twice as many events as keys: at the end nearly every key has a state.
-        const size = ["--keys", String(keys), "--events", String(Math.max(2_000_000, 2 * keys))];
+        const size = ["--keys", String(keys), "--events", String(Math.max(2_000_000, keys))];
         const args = [
           ...process.execArgv,
           join(import.meta.dirname, "reduce", "main.ts"),

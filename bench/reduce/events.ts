@@ -41,7 +41,8 @@ export function keyChooser(workload: Workload, keys: number): () => number {
 
 /** Appends `count` JSON events of about 120 bytes to the topic. */
 export async function loadEvents(log: Log, topic: string, workload: Workload, count: number, keys: number): Promise<void> {
-  await log.ensureTopic({ name: topic, partitions: PARTITIONS });
+  // Their times are of 2023: by Kafka's default, which goes by them, they would be deleted at once.
+  await log.ensureTopic({ name: topic, partitions: PARTITIONS, config: { "retention.ms": "-1" } });
   const choose = keyChooser(workload, keys);
   const builders = Array.from({ length: PARTITIONS }, () => new BatchBuilder());
   for (let i = 0; i < count; i++) {
