@@ -112,9 +112,9 @@ export class BatchBuilder {
 
   /** The same in memory of their own (transferable). The builder keeps its records until reset(). */
   finish(): Uint8Array {
-    if (this.#open) this.#closeBatch();
-    const out = Buffer.allocUnsafeSlow(this.#at);
-    this.#buffer.copy(out, 0, 0, this.#at);
+    const view = this.view();
+    const out = Buffer.allocUnsafeSlow(view.length);
+    view.copy(out);
     return out;
   }
 

@@ -1,4 +1,5 @@
 import type { RecordBatch } from "../log/record-batch.ts";
+import type { StoreWrite } from "./store.ts";
 
 /** Bits of a number that is exact as a double: those of a key's first bytes above those of its row. */
 const BITS = 53;
@@ -30,6 +31,15 @@ export function lastRows(batch: RecordBatch, first: number): number[] {
     if (to - from > 1) sortTail(batch, rows, begin, skip);
   }
   return rows;
+}
+
+/** The last write of each key, as `lastRows` has them: views of the batch. */
+export function lastWrites(batch: RecordBatch, first: number): StoreWrite[] {
+  const { buffer, keyStart, keyEnd, valueStart, valueEnd } = batch;
+  return lastRows(batch, first).map((row) => {
+    const start = valueStart[row] as number;
+    return { key: buffer.subarray(keyStart[row], keyEnd[row]), value: start < 0 ? undefined : buffer.subarray(start, valueEnd[row]) };
+  });
 }
 
 /** Rows from `begin` on have keys alike at first: puts them in order, and keeps the last row of each key. */

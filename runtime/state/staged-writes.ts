@@ -1,6 +1,6 @@
 import { fastBuffer } from "../log/fast-buffer.ts";
 import { BatchBuilder, decodeBatches, keyText } from "../log/record-batch.ts";
-import { lastRows } from "./last-rows.ts";
+import { lastWrites } from "./last-rows.ts";
 import { compareUtf8, SortedKeys } from "./sorted-keys.ts";
 import type { StoreWrite } from "./store.ts";
 
@@ -87,12 +87,7 @@ export class StagedWrites {
   /** The last write of each key, sorted by key bytes: views that are good until the next change. */
   writes(): StoreWrite[] {
     if (this.#records.count === 0) return [];
-    const batch = decodeBatches(this.#records.view());
-    const { buffer, keyStart, keyEnd, valueStart, valueEnd } = batch;
-    const writes = lastRows(batch, 0).map((row): StoreWrite => {
-      const start = valueStart[row] as number;
-      return { key: buffer.subarray(keyStart[row], keyEnd[row]), value: start < 0 ? undefined : buffer.subarray(start, valueEnd[row]) };
-    });
+    const writes = lastWrites(decodeBatches(this.#records.view()), 0);
     // A dropped key that was not written again since has its record still.
     return this.#drops.length === 0 ? writes : writes.filter(({ key }) => this.#keys().has(textOf(key)));
   }

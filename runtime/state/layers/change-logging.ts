@@ -2,7 +2,7 @@ import { KeyfoldError } from "../../errors.ts";
 import { fastBuffer } from "../../log/fast-buffer.ts";
 import type { RecordBatch } from "../../log/record-batch.ts";
 import type { ValueCodec } from "../codec.ts";
-import { lastRows } from "../last-rows.ts";
+import { lastWrites } from "../last-rows.ts";
 import { mapEntries, mergeOver } from "../merge.ts";
 import { PositionKeeper } from "../position-keeper.ts";
 import type { RecordCache } from "../record-cache.ts";
@@ -170,12 +170,7 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
     while (first < batch.length && (batch.offsets[first] as number) < applied) first++;
     let keyed = 0;
     for (let row = first; row < batch.length; row++) if ((batch.keyStart[row] as number) >= 0) keyed++;
-    const { buffer, keyStart, keyEnd, valueStart, valueEnd } = batch;
-    const writes = lastRows(batch, first).map((row): StoreWrite => {
-      const start = valueStart[row] as number;
-      return { key: buffer.subarray(keyStart[row], keyEnd[row]), value: start < 0 ? undefined : buffer.subarray(start, valueEnd[row]) };
-    });
-    this.#positions.write(writes, next);
+    this.#positions.write(lastWrites(batch, first), next);
     return keyed;
   }
 
