@@ -69,9 +69,17 @@ export async function ensureUserTopic(log: Log, config: ResolvedConfig, topic: s
   return made.partitions;
 }
 
+/**
+ * A windowed changelog keeps its records for the store's retention after their append. By the time of the events, as Kafka Streams
+ * has it, the windows of events of the past would be deleted while the store has them still. (A value has its own time in it.)
+ */
 function changelogConfig(store: StoreManifest): TopicConfig {
   const kept: TopicConfig = store.windowed
-    ? { "cleanup.policy": "compact,delete", "retention.ms": String((store.retentionMs ?? DAY) + DAY) }
+    ? {
+        "cleanup.policy": "compact,delete",
+        "retention.ms": String((store.retentionMs ?? DAY) + DAY),
+        "message.timestamp.type": "LogAppendTime",
+      }
     : { "cleanup.policy": "compact" };
   return { ...kept, ...store.changelog };
 }

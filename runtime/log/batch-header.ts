@@ -109,6 +109,13 @@ export function stampIfUntimed(buffer: Buffer, at: number, end: number, timestam
   if (buffer.readUInt32BE(at + AT.crc) !== 0) fillCrc(buffer, at, end);
 }
 
+/** Gives all records of a batch the time of their append, whatever their own (`LogAppendTime`), and renews its checksum if it had one. */
+export function stampAppended(buffer: Buffer, at: number, end: number, timestamp: number): void {
+  buffer[at + AT.attributes + 1] = (buffer[at + AT.attributes + 1] as number) | ATTRIBUTE.logAppendTime;
+  writeInt64(buffer, timestamp, at + AT.maxTimestamp);
+  if (buffer.readUInt32BE(at + AT.crc) !== 0) fillCrc(buffer, at, end);
+}
+
 /** Sum of the records of all batches in `data`, after checking every header: what the log does before it takes bytes in. */
 export function countRecords(data: Uint8Array): number {
   const buffer = asBuffer(data);

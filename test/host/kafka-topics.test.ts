@@ -64,7 +64,11 @@ describeKafka("topics, tail and listeners of a host on Kafka", {}, (broker) => {
       });
       const windows = await log.describe(`app-${run}-windows-state-changelog`);
       assert.equal(windows?.partitions, 3);
-      assert.deepEqual(windows?.config, { "cleanup.policy": "compact,delete", "retention.ms": `${3 * HOUR + 24 * HOUR}` });
+      assert.deepEqual(windows?.config, {
+        "cleanup.policy": "compact,delete",
+        "retention.ms": `${3 * HOUR + 24 * HOUR}`,
+        "message.timestamp.type": "LogAppendTime",
+      });
     } finally {
       await log.close();
     }

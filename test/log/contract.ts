@@ -126,6 +126,21 @@ export function logContract(name: string, prepare: () => Promise<Ground>): void 
         assert.ok(stamp >= since - 1000 && stamp <= Date.now() + 1000, String(stamp));
     });
 
+    test("a topic may give its records the time of their append, whatever their own", async () => {
+      const topic = await newTopic(1, { "message.timestamp.type": "LogAppendTime" });
+      const builder = new BatchBuilder();
+      builder.append("a", Buffer.from("1"), 77);
+      builder.append("b", Buffer.from("2"), 88);
+      const since = Date.now();
+      await log.append([{ topic, partition: 0, data: builder.finish(), count: 2 }]);
+      const rows = await readAll(log, topic, 0);
+      assert.deepEqual(
+        rows.map(({ key, value }) => `${key}=${value}`),
+        ["a=1", "b=2"],
+      );
+      for (const { timestamp } of rows) assert.ok(timestamp >= since - 1000 && timestamp <= Date.now() + 1000, String(timestamp));
+    });
+
     test("one append reaches several partitions and topics, each with offsets of its own", async () => {
       const [one, two] = [await newTopic(2), await newTopic(1)];
       await log.append([outBatch(one, 0, [["x", "0"]])]);

@@ -51,6 +51,21 @@ test("records older than retention.ms go, and the gap is told", async (t) => {
   await log.close();
 });
 
+test("where appends are stamped, retention.ms counts from the append, whatever the events' own time", async (t) => {
+  let now = 100 * DAY;
+  const log = await openEmbeddedLog({ dir: await tempDir(t), flush: "os", clock: () => now });
+  const config = { "cleanup.policy": "compact,delete", "retention.ms": String(DAY), "message.timestamp.type": "LogAppendTime" };
+  await log.ensureTopic({ name: "t", partitions: 1, config });
+  for (const key of ["a", "b", "a", "c"]) await put(log, key, "v", 7);
+  await log.cleanNow();
+  assert.deepEqual(await state(log), ["b=v", "a=v", "c=v"]);
+  now += DAY + 1;
+  await put(log, "d", "v", 8);
+  await log.cleanNow();
+  assert.deepEqual(await state(log), ["d=v"]);
+  await log.close();
+});
+
 test("retention.bytes keeps at least so many bytes, over restarts too", async (t) => {
   const dir = await tempDir(t);
   let log = await openEmbeddedLog({ dir, flush: "os" });

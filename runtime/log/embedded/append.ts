@@ -1,4 +1,4 @@
-import { AT, ATTRIBUTE, asBuffer, batchEnd, corrupt, lastOffset, setBaseOffset, stampIfUntimed } from "../batch-header.ts";
+import { AT, ATTRIBUTE, asBuffer, batchEnd, corrupt, lastOffset, setBaseOffset, stampAppended, stampIfUntimed } from "../batch-header.ts";
 import type { OffsetCommit } from "../log.ts";
 import type { GroupWrite } from "./commit-queue.ts";
 import type { WriteSet } from "./database.ts";
@@ -64,7 +64,8 @@ export class AppendWrite implements GroupWrite {
       for (let at = 0; at < data.length; ) {
         const end = batchEnd(data, at);
         setBaseOffset(data, at, partition.appended);
-        stampIfUntimed(data, at, end, now);
+        if (partition.stampsAppends) stampAppended(data, at, end, now);
+        else stampIfUntimed(data, at, end, now);
         const last = lastOffset(data, at);
         writes.put(batchKey(partition.topicId, partition.partition, last), data.subarray(at, end));
         partition.appended = last + 1;

@@ -1,6 +1,7 @@
 import { KeyfoldError } from "../../errors.ts";
 import type { OffsetRange, TopicConfig } from "../log.ts";
 import { batchKey, type Range } from "./keys.ts";
+import { isStamped } from "./topics.ts";
 import { Waiters } from "./waiters.ts";
 
 /** What is stored about a partition beside its batches, so that bounds survive the batches they came from. */
@@ -32,6 +33,8 @@ export class Partition {
   readonly topicId: number;
   readonly partition: number;
   readonly config: TopicConfig;
+  /** Records get the time of their append, whatever they bring. */
+  readonly stampsAppends: boolean;
   readonly waiters = new Waiters();
   /** As last stored, but for `start` and `end`, which live below. */
   stored: StoredBounds;
@@ -48,6 +51,7 @@ export class Partition {
     this.topicId = topicId;
     this.partition = partition;
     this.config = config;
+    this.stampsAppends = isStamped(config);
     this.stored = bounds;
     this.start = bounds.start;
     this.end = bounds.end;

@@ -49,6 +49,10 @@ export function isDeleted(config: TopicConfig): boolean {
   return policies(config).includes("delete");
 }
 
+export function isStamped(config: TopicConfig): boolean {
+  return setting(config, "message.timestamp.type") === "LogAppendTime";
+}
+
 function policies(config: TopicConfig): string[] {
   return (setting(config, "cleanup.policy") ?? "").split(",").map((policy) => policy.trim());
 }
