@@ -21,6 +21,8 @@ export interface OpenEngineOptions {
   readonly now: () => number;
   /** Undefined: there is no changelog, nothing is ever thrown away for its age. */
   readonly deleteRetentionMs: number | undefined;
+  /** Where the changelog ends. A store that is there has missed no deletion, however old it is. */
+  readonly changelogEnd?: number;
   readonly onNotice: (notice: StoreNotice) => void;
 }
 
@@ -80,9 +82,15 @@ export async function setAside(
   return movedTo;
 }
 
-function expired(engine: StateStore, { deleteRetentionMs, now }: OpenEngineOptions): boolean {
+/** The last offset of a changelog may be a transaction's marker, and if it is a record, then compaction has not had it yet. */
+const NEVER_COMPACTED = 1;
+
+function expired(engine: StateStore, { deleteRetentionMs, changelogEnd, now }: OpenEngineOptions): boolean {
   const position = engine.position();
-  return deleteRetentionMs !== undefined && position !== undefined && now() - position.at > deleteRetentionMs;
+  if (deleteRetentionMs === undefined || position === undefined) return false;
+  if (changelogEnd !== undefined && position.offset + NEVER_COMPACTED >= changelogEnd) return false;
+  // Of the future: the clock was wrong then, and says nothing.
+  return Math.abs(now() - position.at) > deleteRetentionMs;
 }
 
 async function reopenEmpty(engine: StateStore, context: StoreContext, options: OpenEngineOptions): Promise<StateStore> {

@@ -29,6 +29,8 @@ export interface OpenStoreOptions {
   readonly now: () => number;
   /** The changelog's `delete.retention.ms`: a store left alone for longer is restored from nothing, tombstones being gone. */
   readonly deleteRetentionMs: number;
+  /** Where the changelog ends now; a store that is there is kept whatever its age. */
+  readonly changelogEnd?: number;
   /** Gets counted into; without it nothing is counted. */
   readonly metrics?: StoreMetrics;
   /** Counts open iterators of all stores of a worker. */
@@ -59,6 +61,7 @@ export async function openStore<V = unknown>(spec: StoreSpec, options: OpenStore
       ...(spec.engine.kind === "rocksdb" ? { inspect: inspectRocks } : {}),
       now,
       deleteRetentionMs: spec.logged ? options.deleteRetentionMs : undefined,
+      ...(options.changelogEnd === undefined ? {} : { changelogEnd: options.changelogEnd }),
       onNotice: options.onNotice ?? (() => undefined),
     },
   );

@@ -33,7 +33,7 @@ export class PositionKeeper {
   write(writes: readonly StoreWrite[], offset: number | undefined): void {
     const reached = offset ?? this.#current?.offset;
     const position = reached === undefined ? undefined : { offset: reached, at: this.#now() };
-    const due = position !== undefined && position.at - (this.#stored?.at ?? 0) >= REFRESH_MS;
+    const due = position !== undefined && Math.abs(position.at - (this.#stored?.at ?? 0)) >= REFRESH_MS;
     if (writes.length > 0 || due) {
       this.#engine.write(writes, position);
       this.#stored = position ?? this.#stored;

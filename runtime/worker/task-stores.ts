@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { KeyfoldError } from "../errors.ts";
 import type { Log } from "../log/log.ts";
 import { Checkpoint } from "../state/checkpoint.ts";
@@ -103,6 +102,7 @@ export class TaskStores {
 
   async #open(spec: StoreSpec): Promise<void> {
     const { dir, task, cache, iterators, memoryBytes, stateMaxBytes, freeze, maxBatchBytes, logger, opened } = this.#o;
+    const changelogEnd = spec.logged ? await this.#changelogEnd(spec) : undefined;
     const store = await openStore(spec, {
       dir,
       task,
@@ -111,6 +111,7 @@ export class TaskStores {
       memoryBytes,
       stateMaxBytes,
       now: Date.now,
+      ...(changelogEnd === undefined ? {} : { changelogEnd }),
       deleteRetentionMs: Number(spec.changelog["delete.retention.ms"] ?? DEFAULT_DELETE_RETENTION_MS),
       freeze,
       ...(maxBatchBytes === undefined ? {} : { maxBatchBytes }),
@@ -121,8 +122,13 @@ export class TaskStores {
     opened(store);
   }
 
+  async #changelogEnd({ name }: StoreSpec): Promise<number | undefined> {
+    const { application, partition, log } = this.#o;
+    return (await log.offsets([{ topic: changelogTopic(application, name), partition }]))[0]?.end;
+  }
+
   async #restore(spec: StoreSpec, signal: AbortSignal): Promise<void> {
-    const { application, partition, log, listener, logger, dir } = this.#o;
+    const { application, partition, log, listener } = this.#o;
     const topic = changelogTopic(application, spec.name);
     const run = (): ReturnType<typeof restoreStore> => {
       const store = this.map.get(spec.name);
@@ -131,9 +137,8 @@ export class TaskStores {
     };
     const unusable = await run();
     if (unusable === undefined) return;
-    logger.warn("the store does not fit its changelog and is built anew", { store: spec.name, topic, ...unusable });
     await this.map.get(spec.name)?.close();
-    await rm(storeDirectory(dir, spec.name), { recursive: true, force: true });
+    await this.#setAside(spec.name, unusable);
     await this.#open(spec);
     await run();
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Worker } from "node:worker_threads";
@@ -170,6 +170,47 @@ describe("restart", () => {
     assert.equal(late.position(), undefined);
     await late.close();
     assert.match(notices[0]?.message ?? "", /delete\.retention\.ms .* restored from the beginning/);
+  });
+
+  test("a store that has all of its changelog is kept, however old it is, whatever the clock says", async (t) => {
+    const dir = tempDir(t);
+    const changelog = new Changelog();
+    const start = Date.now();
+    const store = await open<number>(dir, {}, { now: () => start });
+    store.put("a", 1, 1);
+    commit(store, changelog);
+    await store.close();
+    const now = (): number => start + 1_000 * HOUR;
+    // One more offset may be the marker of a transaction.
+    for (const end of [changelog.end, changelog.end + 1]) {
+      const old = await open<number>(dir, {}, { now: () => start + 1_000 * HOUR, changelogEnd: end });
+      assert.equal(old.get("a")?.value, 1);
+      await old.close();
+    }
+    const missed = await open<number>(dir, {}, { now, changelogEnd: changelog.end + 2 });
+    assert.equal(missed.position(), undefined);
+    changelog.restore(missed);
+    await missed.close();
+    const inThePast = await open<number>(dir, {}, { now: () => start, changelogEnd: changelog.end + 2 });
+    assert.equal(inThePast.position(), undefined, "a position of the future says nothing of its age");
+    await inThePast.close();
+  });
+
+  test("a clock that was set back is followed: the store's age is by the one that holds", async (t) => {
+    const dir = tempDir(t);
+    const changelog = new Changelog();
+    let time = Date.now();
+    const store = await open<number>(dir, {}, { now: () => time });
+    store.put("a", 1, 1);
+    commit(store, changelog);
+    time -= 48 * HOUR;
+    commit(store, changelog);
+    const copy = tempDir(t);
+    cpSync(dir, copy, { recursive: true });
+    const crashed = await open<number>(copy, {}, { now: () => time });
+    assert.equal(crashed.position()?.at, time);
+    await crashed.close();
+    await store.close();
   });
 
   test("without a changelog nothing is thrown away for its age", async (t) => {
