@@ -93,8 +93,10 @@ export class Engine {
       },
       kafka ? invokeToken : undefined,
     );
-    this.#cleaner = new StateCleaner(config, (dirs) =>
-      options.logger.info({ dirs }, "removed task directories that nobody used (state.cleanup.delay.ms)"),
+    this.#cleaner = new StateCleaner(
+      config,
+      (application, task) => [...this.#functions.values()].some((fn) => fn.application === application && fn.has(task)),
+      (dirs) => options.logger.info({ dirs }, "removed task directories that nobody used (state.cleanup.delay.ms)"),
     );
     this.api = createHostApi({
       config,

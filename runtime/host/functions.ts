@@ -84,6 +84,11 @@ export class HostedFunction {
     this.#refresh();
   }
 
+  /** The task is one of those that this host was given last. */
+  has(task: string): boolean {
+    return this.#tasks.has(task);
+  }
+
   task(id: string, state: TaskState): void {
     if (!this.#tasks.has(id)) return;
     this.#tasks.set(id, state);

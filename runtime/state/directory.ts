@@ -18,6 +18,8 @@ export interface CleanOptions {
   readonly delayMs: number;
   /** Wall clock, epoch ms. */
   readonly now: () => number;
+  /** Tasks whose directories stay, whoever uses them. */
+  readonly keep?: (task: string) => boolean;
 }
 
 /**
@@ -71,10 +73,11 @@ export class StateDirectory {
   }
 
   /** Removes task directories that nobody has used for a while; those in use are left alone. Returns what it removed. */
-  async clean({ delayMs, now }: CleanOptions): Promise<string[]> {
+  async clean({ delayMs, now, keep = () => false }: CleanOptions): Promise<string[]> {
     const removed: string[] = [];
     for (const task of await this.tasks()) {
       const dir = this.taskDirectory(task);
+      if (keep(task)) continue;
       if (now() - (await lastUse(dir)) < delayMs) continue;
       const lock = TaskLock.tryAcquire(dir);
       if (!(lock instanceof TaskLock)) continue;
