@@ -52,17 +52,12 @@ await writeFile(join(dir, "package.json"), '{ "name": "soak", "type": "module" }
 await writeFile(join(dir, "wrangler-like.config.ts"), `export default ${JSON.stringify(CONFIG)};\n`);
 for (const [name, source] of Object.entries(FUNCTIONS)) await writeFile(join(dir, "functions", `${name}.ts`), source);
 
-const bin = fileURLToPath(new URL("../runtime/cli/bin.ts", import.meta.url));
+const bin = fileURLToPath(new URL("../bin/keyfold.mjs", import.meta.url));
 const flags = ["--conditions=keyfold-source", "--disable-warning=ExperimentalWarning"];
 const host = spawn(
   process.execPath,
   [...flags, bin, "start", "--json", "--port", "0", "--internal-port", "0", "--state-dir", join(dir, "state")],
-  {
-    cwd: dir,
-    // As docs/operate.md says.
-    env: { ...process.env, MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "131072" },
-    stdio: ["ignore", "pipe", "inherit"],
-  },
+  { cwd: dir, stdio: ["ignore", "pipe", "inherit"] },
 );
 const ended = once(host, "close");
 process.once("SIGINT", () => host.kill("SIGTERM"));

@@ -1,6 +1,9 @@
-import { build } from "../../runtime/bundle/build.ts";
-import { loadConfig } from "../../runtime/config/load.ts";
-import { startHost } from "../../runtime/host/host.ts";
+import { becomeHost } from "../../runtime/host/host-process.ts";
+
+becomeHost();
+const { build } = await import("../../runtime/bundle/build.ts");
+const { loadConfig } = await import("../../runtime/config/load.ts");
+const { startHost } = await import("../../runtime/host/host.ts");
 
 // What `keyfold start` does, under the contract of the comparison: PORT and DATA_DIR in, a line `ready` out, SIGTERM ends it.
 const port = Number(process.env["PORT"]);

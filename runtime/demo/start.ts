@@ -1,0 +1,4 @@
+import { becomeHost } from "../host/host-process.ts";
+
+becomeHost();
+await import("./main.ts");

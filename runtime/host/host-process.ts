@@ -1,0 +1,21 @@
+/**
+ * How a process that hosts functions is best begun. Both are read once, when a process starts:
+ *
+ * - V8 lets the young generation of the main thread grow to 192 MiB under a steady load of requests. A small one fits the
+ *   processor's caches, and collects no less.
+ * - glibc gives every thread a pool of its own, and by and by serves large blocks from those pools too: with RocksDB's threads
+ *   and its blocks of a megabyte it keeps as much free as is in use. Large blocks go back to the system when they are freed.
+ */
+export const HOST_FLAGS = ["--max-semi-space-size=16"];
+export const HOST_ENVIRONMENT = { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "524288", MALLOC_TRIM_THRESHOLD_: "33554432" };
+
+/** Begins this process again, as the same process, with what a host needs; what its user has set stays. Does nothing before Node 22.15. */
+export function becomeHost(): void {
+  const { env, execArgv, execPath, argv } = process;
+  if (process.execve === undefined || process.platform === "win32") return;
+  const isSized = [...execArgv, env["NODE_OPTIONS"] ?? ""].some((text) => /max[-_]semi[-_]space[-_]size/.test(text));
+  const isTuned = process.platform !== "linux" || Object.keys(HOST_ENVIRONMENT).every((name) => env[name] !== undefined);
+  if (isSized && isTuned) return;
+  const flags = isSized ? [] : HOST_FLAGS;
+  process.execve(execPath, [execPath, ...flags, ...execArgv, ...argv.slice(1)], { ...HOST_ENVIRONMENT, ...env });
+}
