@@ -87,12 +87,13 @@ export function asJson(value: unknown): string {
   }
 }
 
-/** Map as object or entries, Set as array, bigint as text, bytes as base64. */
+/** Map as object or entries, Set as array, bigint as text, bytes as base64, other typed arrays as arrays. */
 export function jsonReplacer(_name: string, value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
   if (value instanceof Map) return [...value.keys()].every((k) => typeof k === "string") ? Object.fromEntries(value) : [...value];
   if (value instanceof Set) return [...value];
   if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
+  if (ArrayBuffer.isView(value) && !(value instanceof DataView)) return Array.from(value as ArrayLike<unknown> & ArrayBufferView);
   if (
     typeof value === "object" &&
     value !== null &&
