@@ -85,7 +85,7 @@ export type ErrorPolicy = "retry" | "dead-letter" | "fail";
 
 /** One block; every refusal names limit, value and setting. Sizes in bytes, times in ms. */
 export interface Limits {
-  /** HTTP request body. Default 8 MiB (NDJSON streams: per line). */
+  /** HTTP request body, and a route's answer. Default 8 MiB (NDJSON streams: per line). */
   readonly "body.max.bytes": number;
   /** Records in one append. Default 10 000 (NDJSON streams are unlimited). */
   readonly "batch.max.records": number;

@@ -113,7 +113,10 @@ export const functionSchema = z.strictObject({
 export const functionDefaultsSchema = z.strictObject(tunable);
 
 export const limitsSchema = z.strictObject({
-  "body.max.bytes": setting(bytes(1), { default: 8 * MIB, doc: "HTTP request body (NDJSON: one line)." }),
+  "body.max.bytes": setting(bytes(1), {
+    default: 8 * MIB,
+    doc: "HTTP request body (NDJSON: one line), and the answer of a function's own route.",
+  }),
   "batch.max.records": setting(whole(1), { default: 10_000, doc: "Records in one append (NDJSON streams are not limited)." }),
   "key.max.bytes": setting(bytes(1), { default: 4_096, doc: "Length of a key." }),
   "record.max.bytes": setting(bytes(1), { default: MIB, doc: "One record's value." }),

@@ -6,7 +6,7 @@ import { KeyfoldError } from "../errors.ts";
 import type { Log } from "../log/log.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { FromWorker, RestoreEvent } from "../worker/messages.ts";
-import type { HostApi } from "./api.ts";
+import type { HostApi, ListQuery } from "./api.ts";
 import { Appender } from "./appender.ts";
 import { Fleet } from "./fleet.ts";
 import { FunctionGroup, taskId } from "./function-group.ts";
@@ -301,12 +301,23 @@ export class Engine {
       query.kind === "get"
         ? this.api.get(fn, query.key, query.query)
         : query.kind === "list"
-          ? this.api.list(fn, query.query).then(({ items }) => items)
+          ? this.#list(fn, query.query)
           : this.api.count(fn, query.query);
     work.then(
       (value) => answer({ value }),
       (thrown: unknown) => answer({ error: KeyfoldError.from(thrown).toWire() }),
     );
+  }
+
+  /** As many as are asked for, over as many pages as that takes. */
+  async #list(fn: string, query: ListQuery): Promise<string[]> {
+    const found: string[] = [];
+    for (let cursor = query.cursor; ; ) {
+      const page = await this.api.list(fn, { ...query, limit: query.limit - found.length, ...(cursor === undefined ? {} : { cursor }) });
+      found.push(...page.items);
+      if (page.cursor === null || found.length >= query.limit) return found;
+      cursor = page.cursor;
+    }
   }
 
   #failed(name: string, error: KeyfoldError): void {

@@ -7,6 +7,7 @@ import type { Glimpse } from "../worker/cells.ts";
 import type { FromWorker, FunctionCode, TaskAssignment, ToWorker, WorkerStatus } from "../worker/messages.ts";
 import type { HostedFunction } from "./functions.ts";
 import { type PlannedTask, place } from "./placement.ts";
+import { within } from "./within.ts";
 import { WorkerSlot } from "./worker-slot.ts";
 
 /** A record a worker hung or died on. */
@@ -24,10 +25,20 @@ interface Member {
   replacing: boolean;
   /** It was told to end and does not: V8 cannot interrupt some loops that only call built-in functions. */
   unstoppable: boolean;
+  /** Hangs in a row of which nobody knows on which record. */
+  unexplained: number;
+  /** What it said of itself last. */
+  status: WorkerStatus | undefined;
 }
 
 /** How long ending a thread may take before the host calls itself unwell. */
 const END_MS = 3_000;
+/** A worker that has not said by then how it is, is taken to be as it was. */
+const STATUS_MS = 1_000;
+/** Hangs that nobody can explain, after which the function whose async call began last is stopped. */
+const UNEXPLAINED = 3;
+/** Least time for which a new worker makes one async call at a time, ms; longer where commits are rarer. */
+const ALONE_MS = 60_000;
 
 export interface FleetOptions {
   readonly config: ResolvedConfig;
@@ -60,7 +71,15 @@ export class Fleet {
     this.#o = options;
     const { engine, limits } = options.config;
     for (let id = 0; id < engine["num.stream.threads"]; id++)
-      this.#members.push({ slot: this.#spawn(id), tasks: [], deaths: 0, replacing: false, unstoppable: false });
+      this.#members.push({
+        slot: this.#spawn(id),
+        tasks: [],
+        deaths: 0,
+        replacing: false,
+        unstoppable: false,
+        unexplained: 0,
+        status: undefined,
+      });
     this.#watchdog = setInterval(() => this.#watch(), Math.max(50, Math.min(500, limits["reducer.timeout.ms"] / 4)));
     this.#watchdog.unref();
   }
@@ -138,8 +157,13 @@ export class Fleet {
   }
 
   async statuses(): Promise<WorkerStatus[]> {
-    const answers = await Promise.allSettled(this.#members.map(({ slot }) => slot.ask<WorkerStatus>({ kind: "status" })));
-    return answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : []));
+    const late = (): KeyfoldError => new KeyfoldError("not-ready", "the worker does not say how it is", { remedy: "retry" });
+    await Promise.allSettled(
+      this.#members.map(async (member) => {
+        member.status = await within(member.slot.ask<WorkerStatus>({ kind: "status" }), STATUS_MS, late);
+      }),
+    );
+    return this.#members.flatMap(({ status }) => status ?? []);
   }
 
   /** What only a restart of the process would mend. */
@@ -180,7 +204,7 @@ export class Fleet {
     await Promise.all(this.#members.map((member) => this.#unlock(member)));
   }
 
-  #spawn(id: number): WorkerSlot {
+  #spawn(id: number, alone = false): WorkerSlot {
     const { config, log, settled, receive } = this.#o;
     const { engine, limits } = config;
     const threads = engine["num.stream.threads"];
@@ -196,6 +220,7 @@ export class Fleet {
         defaultPartitions: config.defaultPartitions,
         log: config.log,
         invokeToken: this.#o.invokeToken,
+        aloneMs: alone ? Math.max(ALONE_MS, 2 * engine["commit.interval.ms"]) : 0,
       },
       log,
       settled,
@@ -247,7 +272,7 @@ export class Fleet {
       const last = member.slot.glimpse();
       const error = new KeyfoldError(
         "reducer-timeout",
-        `a reducer ran longer than ${limit} ms without coming back (limits: reducer.timeout.ms)`,
+        `${whatHung(last, member.slot.routes)} ran longer than ${limit} ms without coming back (limits: reducer.timeout.ms)`,
         { details: { limit } },
       );
       const slow = setTimeout(() => {
@@ -255,7 +280,7 @@ export class Fleet {
         this.#o.notice("error", "a worker that hung in user code cannot be ended", { worker: id, error: error.message });
       }, END_MS);
       slow.unref();
-      void member.slot.kill().then(() => {
+      void member.slot.kill(error).then(() => {
         clearTimeout(slow);
         member.unstoppable = false;
         return this.#replace(id, error, last, true);
@@ -278,20 +303,28 @@ export class Fleet {
   async #replace(id: number, error: KeyfoldError, last: Glimpse, hung: boolean): Promise<void> {
     const member = this.#members[id];
     if (member === undefined || this.#closing) return;
-    const task = last.busy ? member.tasks.find(({ index }) => index === last.task) : undefined;
+    const culprit = hung && !last.busy ? lastCall(last, member.slot.routes) : last;
+    const task = culprit.busy ? member.tasks.find(({ index }) => index === culprit.task) : undefined;
+    const unexplained = hung && task === undefined && last.unsettled > 0;
+    member.unexplained = unexplained ? member.unexplained + 1 : 0;
     this.#o.notice("error", hung ? "a worker hung in user code and was replaced" : "a worker died and was replaced", {
       worker: id,
       error: error.message,
-      ...(task === undefined ? {} : { function: task.function, task: taskName(task), offset: last.offset }),
+      ...(task === undefined ? {} : { function: task.function, task: taskName(task), offset: culprit.offset }),
     });
-    if (task !== undefined) this.#blame(task, error, last, hung);
+    if (task !== undefined) this.#blame(task, error, culprit, hung);
+    else if (member.unexplained >= UNEXPLAINED) {
+      member.unexplained = 0;
+      const name = member.tasks.find(({ index }) => index === last.call.task)?.function;
+      if (name !== undefined) this.#o.failed(name, error);
+    }
     // A commit that the log still has in hand would come behind what the next thread reads.
     await member.slot.settled();
     await this.#unlock(member).catch((thrown: unknown) =>
       this.#o.notice("warn", "task directories of a dead worker are still locked", { worker: id, error: String(thrown) }),
     );
     if (this.#closing) return;
-    member.slot = this.#spawn(id);
+    member.slot = this.#spawn(id, unexplained);
     member.replacing = false;
     const tasks = member.tasks.filter((one) => this.#o.function(one.function)?.error === undefined);
     const code = [...new Set(tasks.map((one) => one.function))].flatMap((name) => this.#o.function(name)?.code ?? []);
@@ -348,6 +381,17 @@ export class Fleet {
     }
     return undefined;
   }
+}
+
+/** What a worker may have hung in: its cells know sync code only. */
+function whatHung({ busy }: Glimpse, routes: readonly string[]): string {
+  if (busy) return "a reducer";
+  return routes.length === 0 ? "an async reducer, after an await," : `a function's own route (${routes.join(", ")})`;
+}
+
+/** The async call that the worker must have hung in, if there was but one and no route. */
+function lastCall(last: Glimpse, routes: readonly string[]): Glimpse {
+  return routes.length === 0 && last.held === 1 && last.unsettled === 1 ? { ...last, ...last.call, busy: true } : last;
 }
 
 function taskName(task: PlannedTask): string {

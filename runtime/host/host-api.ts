@@ -3,8 +3,9 @@ import { KeyfoldError } from "../errors.ts";
 import type { Log } from "../log/log.ts";
 import { partitionOf } from "../log/partitioner.ts";
 import { decodeBatches } from "../log/record-batch.ts";
-import type { WorkerStatus } from "../worker/messages.ts";
-import type { GetQuery, HostApi, HostInfo, ListQuery, Position, RouteResponse, TaskInfo } from "./api.ts";
+import type { Query, WorkerStatus } from "../worker/messages.ts";
+import type { Page } from "../worker/queries.ts";
+import type { GetQuery, HostApi, HostInfo, ListQuery, Position, TaskInfo } from "./api.ts";
 import type { Appender } from "./appender.ts";
 import { storeSubtopology } from "./engine.ts";
 import type { Fleet } from "./fleet.ts";
@@ -12,8 +13,11 @@ import { type FunctionGroup, taskId } from "./function-group.ts";
 import type { HostedFunction } from "./functions.ts";
 import type { Invoker } from "./invoker.ts";
 import type { LiveQueries } from "./live-queries.ts";
+import { cursorOf, keyOf, mergePages, PAGE_BYTES } from "./pages.ts";
 import { tailRecord } from "./tail.ts";
 import { ensureUserTopic, type Partitions } from "./topics.ts";
+import { within } from "./within.ts";
+import type { WorkerSlot } from "./worker-slot.ts";
 
 export interface HostApiParts {
   readonly config: ResolvedConfig;
@@ -86,6 +90,22 @@ export function createHostApi(parts: HostApiParts): HostApi {
       ...(at === undefined ? {} : { details: { host: at } }),
     });
   };
+  /** Workers end what takes too long by themselves, unless they hang: a moment later it is ended here. */
+  const asked = <T>(name: string, work: Promise<T>): Promise<T> =>
+    within(
+      work,
+      config.limits["wait.max.ms"] + 1_000,
+      () =>
+        new KeyfoldError(
+          "timeout",
+          `a worker with ${name} did not answer within ${config.limits["wait.max.ms"]} ms (limits: wait.max.ms)`,
+          {
+            remedy: "retry",
+          },
+        ),
+    );
+  const ask = <T>(name: string, store: string, partition: number, slot: WorkerSlot, query: Query): Promise<T> =>
+    asked(name, slot.ask<T>({ kind: "query", function: name, partition, store, query }));
   const countOf = (topic: string): number | Promise<number> => partitions.get(topic) ?? ensureUserTopic(log, config, topic, partitions);
 
   return {
@@ -185,46 +205,26 @@ export function createHostApi(parts: HostApiParts): HostApi {
           `at-least names partition ${query.atLeast.partition}, but key ${JSON.stringify(key)} is in partition ${partition}`,
         );
       }
-      return owner(partition).ask<string | undefined>({
-        kind: "query",
-        function: name,
-        partition,
-        store,
-        query: { kind: "get", key, query },
-      });
+      return ask<string | undefined>(name, store, partition, owner(partition), { kind: "get", key, query });
     },
 
     list: async (name, query: ListQuery) => {
       const { store, count, owner } = queried(name);
-      const after = query.cursor === undefined ? query : { ...query, cursor: cursorKey(query.cursor) };
+      const after = query.cursor === undefined ? query : { ...query, cursor: keyOf(query.cursor) };
+      const maxBytes = Math.ceil(PAGE_BYTES / Math.max(1, count));
       const pages = await Promise.all(
         Array.from({ length: count }, (_, partition) =>
-          owner(partition).ask<[string, string][]>({
-            kind: "query",
-            function: name,
-            partition,
-            store,
-            query: { kind: "list", query: after },
-          }),
+          ask<Page>(name, store, partition, owner(partition), { kind: "list", query: after, maxBytes }),
         ),
       );
-      const merged = pages.flat().map(([key, json]) => ({ key, json, bytes: Buffer.from(key) }));
-      merged.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
-      const page = merged.slice(0, query.limit);
-      const last = page.at(-1);
-      const more = merged.length > query.limit || pages.some((one) => one.length >= query.limit);
-      return {
-        items: page.map(({ json }) => json),
-        cursor: more && last !== undefined ? Buffer.from(last.key).toString("base64url") : null,
-      };
+      const { items, last, more } = mergePages(pages, query.limit);
+      return { items, cursor: more && last !== undefined ? cursorOf(last) : null };
     },
 
     count: async (name, query) => {
       const { store, count, owner } = queried(name);
       const counts = await Promise.all(
-        Array.from({ length: count }, (_, partition) =>
-          owner(partition).ask<number>({ kind: "query", function: name, partition, store, query: { kind: "count", query } }),
-        ),
+        Array.from({ length: count }, (_, partition) => ask<number>(name, store, partition, owner(partition), { kind: "count", query })),
       );
       return counts.reduce((sum, one) => sum + one, 0);
     },
@@ -245,7 +245,7 @@ export function createHostApi(parts: HostApiParts): HostApi {
       if (!fn.manifest.hasRoutes) throw new KeyfoldError("not-found", `function ${name} exports no routes`);
       const slot = fleet.anyOf(name);
       if (slot === undefined) throw new KeyfoldError("not-ready", `function ${name} has no worker now`, { remedy: "retry" });
-      return slot.ask<RouteResponse>({ kind: "route", function: name, route: request });
+      return asked(name, slot.route(name, request));
     },
 
     read: async (topic, partition, position, maxWaitMs) => {
@@ -271,11 +271,4 @@ export function createHostApi(parts: HostApiParts): HostApi {
         await fleet.statuses(),
       ),
   };
-}
-
-function cursorKey(cursor: string): string {
-  const key = Buffer.from(cursor, "base64url").toString("utf8");
-  if (Buffer.from(key).toString("base64url") !== cursor)
-    throw new KeyfoldError("bad-request", `cursor ${JSON.stringify(cursor)} is not one that a page gave`);
-  return key;
 }

@@ -5,6 +5,7 @@ import { Cells, type Glimpse } from "../worker/cells.ts";
 import type { FromWorker, ToWorker, WorkerData } from "../worker/messages.ts";
 import { BatchingPort } from "../worker/port.ts";
 import { Requests } from "../worker/requests.ts";
+import type { RouteRequest, RouteResponse } from "./api.ts";
 import { LogServer } from "./log-server.ts";
 
 export interface SlotOptions {
@@ -28,6 +29,9 @@ export class WorkerSlot {
   #ended = false;
   #stuckSince = 0;
   #lastSequence = -1;
+  #lastBeat = -1;
+  /** Functions' own routes that have not answered. */
+  readonly #routes = new Set<{ readonly name: string }>();
 
   constructor({ data, log, settled, receive, died }: SlotOptions) {
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
@@ -80,11 +84,33 @@ export class WorkerSlot {
     return this.#requests.ask((request) => this.#port.send({ ...message, request } as ToWorker));
   }
 
-  /** How long, in ms, user code has run without a sign of life; 0 when it has not. */
+  /** Runs a function's own route. */
+  async route(fn: string, route: RouteRequest): Promise<RouteResponse> {
+    const running = { name: `${route.method} ${route.path.slice(0, 200)} of ${fn}` };
+    this.#routes.add(running);
+    try {
+      return await this.ask<RouteResponse>({ kind: "route", function: fn, route });
+    } finally {
+      this.#routes.delete(running);
+    }
+  }
+
+  /** Routes under way, for people. */
+  get routes(): readonly string[] {
+    return [...this.#routes].map(({ name }) => name);
+  }
+
+  /**
+   * How long, in ms, user code has run without a sign of life; 0 when it has not. What goes on after an `await`, in routes and async
+   * reducers, shows in no cell: while any is under way the event loop must turn, which pings show.
+   */
   stuckFor(now: number): number {
-    const { busy, sequence } = this.#cells.glimpse();
-    if (!busy || sequence !== this.#lastSequence) {
+    const { busy, sequence, beat, unsettled } = this.#cells.glimpse();
+    const called = unsettled > 0 || this.#routes.size > 0;
+    if (called) this.send({ kind: "ping" });
+    if ((!busy && !called) || sequence !== this.#lastSequence || beat !== this.#lastBeat) {
       this.#lastSequence = sequence;
+      this.#lastBeat = beat;
       this.#stuckSince = now;
       return 0;
     }
@@ -113,10 +139,15 @@ export class WorkerSlot {
   }
 
   /** Ends the thread at once, whatever it does; `died` is not called. */
-  async kill(): Promise<void> {
+  async kill(why?: KeyfoldError): Promise<void> {
     this.#ended = true;
     this.#server.close();
-    this.#requests.rejectAll(new KeyfoldError("not-ready", "the worker was replaced while it was asked", { remedy: "retry" }));
+    this.#requests.rejectAll(
+      new KeyfoldError("not-ready", `the worker was replaced while it was asked${why === undefined ? "" : `: ${why.message}`}`, {
+        remedy: "retry",
+        cause: why,
+      }),
+    );
     await this.#worker.terminate();
   }
 }

@@ -1,5 +1,6 @@
 import { KeyfoldError } from "../errors.ts";
 import type { TaskInput } from "./input.ts";
+import type { TaskCells } from "./task-options.ts";
 
 interface Call {
   readonly input: TaskInput;
@@ -11,12 +12,14 @@ interface Call {
 /** The async reducer calls of one task that have not ended: bounded, waited for before a commit, and given up when they hang. */
 export class InFlight {
   readonly #max: number;
+  readonly #cells: TaskCells | undefined;
   readonly #calls = new Map<Promise<void>, Call>();
   /** Called whenever one has ended. */
   onSettled: () => void = () => {};
 
-  constructor(max: number) {
+  constructor(max: number, cells?: TaskCells) {
     this.#max = max;
+    this.#cells = cells;
   }
 
   get size(): number {
@@ -24,7 +27,8 @@ export class InFlight {
   }
 
   get full(): boolean {
-    return this.#calls.size >= this.#max;
+    const cells = this.#cells;
+    return this.#calls.size >= this.#max || (cells !== undefined && cells.cells.held > 0 && cells.alone());
   }
 
   /** Smallest offset of the input that is under way. */
@@ -36,6 +40,8 @@ export class InFlight {
 
   /** Runs `then` or `failed` when `work` has ended, or `failed` when it took too long. Neither may throw. */
   add(input: TaskInput, offset: number, work: Promise<void>, then: () => void, failed: (thrown: unknown) => void): void {
+    const cells = this.#cells;
+    cells?.cells.called(cells.index, input.index, offset, work);
     let fail: (error: KeyfoldError) => void = () => {};
     const expired = new Promise<never>((_resolve, reject) => {
       fail = reject;
@@ -44,6 +50,7 @@ export class InFlight {
       .then(then, failed)
       .then(() => {
         this.#calls.delete(ended);
+        cells?.cells.released();
         this.onSettled();
       });
     this.#calls.set(ended, { input, offset, since: performance.now(), fail });

@@ -29,8 +29,8 @@ export interface TaskOptions extends FailurePolicyOptions {
   readonly scheduleStart?: number;
   /** Store whose entry answers an invoke. */
   readonly invokeStore?: string;
-  /** Index in the worker's cells; absent outside workers. */
-  readonly cells?: { readonly cells: Cells; readonly index: number };
+  /** Absent outside workers. */
+  readonly cells?: TaskCells;
   /** Gets the state after a watched record, or its failure. */
   readonly onWatched?: (
     watch: Watch,
@@ -40,6 +40,15 @@ export interface TaskOptions extends FailurePolicyOptions {
     store: TaskStore | undefined,
     failure: RecordFailure | undefined,
   ) => void;
+}
+
+/** Where a task shows the watchdog what it does. */
+export interface TaskCells {
+  readonly cells: Cells;
+  /** The task's number there. */
+  readonly index: number;
+  /** One async call at a time in the whole worker, so that one that hangs is known. */
+  readonly alone: () => boolean;
 }
 
 /** What stopped a task from going on by itself; the worker acts on it. */

@@ -54,7 +54,7 @@ export class Task {
     this.#options = options;
     this.collector = new Collector(options);
     this.id = `${options.subtopology.id}_${options.partition}`;
-    this.inFlight = new InFlight(options.maxInFlightKeys);
+    this.inFlight = new InFlight(options.maxInFlightKeys, options.cells);
     const inputs = createInputs(options);
     this.inputs = inputs;
     this.#group = new PartitionGroup(inputs, options.maxTaskIdleMs, options.wallClock);

@@ -22,6 +22,7 @@ import type { Cells } from "./cells.ts";
 import { errorPolicy } from "./error-policy.ts";
 import type { LoadedFunction } from "./functions.ts";
 import { takeInvokes } from "./invoke-header.ts";
+import type { ChangeListener } from "./live.ts";
 import type { FromWorker, TaskAssignment, TaskStatus, WorkerData } from "./messages.ts";
 import { answerJson, refusal } from "./task-answers.ts";
 import { taskNumbers } from "./task-numbers.ts";
@@ -41,6 +42,8 @@ export interface AssignedTaskOptions {
   readonly cache: RecordCache;
   readonly iterators: IteratorRegistry;
   readonly cells: Cells;
+  /** One async call at a time in the whole worker. */
+  readonly alone: () => boolean;
   readonly loaded: LoadedFunction;
   readonly partitions: ReadonlyMap<string, number>;
   /** Bytes of RocksDB memory for each store. */
@@ -128,7 +131,7 @@ export class AssignedTask {
     return store;
   }
 
-  listen(listener: ((key: string, value: unknown, timestamp: number) => void) | undefined): void {
+  listen(listener: ChangeListener | undefined): void {
     // Kept: stores may be opened later, or anew.
     this.#listener = listener === undefined ? undefined : (at, value, timestamp) => this.#tellChange(listener, at, value, timestamp);
     const name = this.#loaded.queryStore;
@@ -136,17 +139,17 @@ export class AssignedTask {
   }
 
   /** Windows as `key@start/end`; an operator's own entries and older versions of a row are nobody's business. */
-  #tellChange(listener: (key: string, value: unknown, timestamp: number) => void, at: string, value: unknown, timestamp: number): void {
+  #tellChange(listener: ChangeListener, at: string, value: unknown, timestamp: number): void {
     const layout = this.#stores.map.get(this.#loaded.queryStore ?? "")?.spec.layout;
     if (layout === undefined) {
-      listener(at, value, timestamp);
+      listener(at, value, timestamp, at);
       return;
     }
     const decoded = decodeKey(layout, at);
     if (decoded === undefined) return;
     const { key, start, end } = decoded;
     const row = layout.kind === "versioned" && Array.isArray(value) ? (value[0] ?? undefined) : value;
-    listener(start === undefined || end === undefined ? key : windowedKey(key, start, end), row, timestamp);
+    listener(start === undefined || end === undefined ? key : windowedKey(key, start, end), row, timestamp, key);
   }
 
   /** Opens and restores the stores, then runs. Never rejects: a failure is told. */
@@ -333,7 +336,7 @@ export class AssignedTask {
       ...(data.log.kind === "kafka" ? { maxBatchBytes: KAFKA_BATCH_BYTES } : {}),
       wallClock: Date.now,
       logger: this.#logger(),
-      cells: { cells, index: this.assignment.index },
+      cells: { cells, index: this.assignment.index, alone: this.#o.alone },
       ...(loaded.invokeStore === undefined ? {} : { invokeStore: loaded.invokeStore }),
       onWatched: (watch, input, record, key, store, failure) => {
         const body = failure === undefined ? answerJson(record, key, store, this.#loaded.version) : refusal(loaded.name, failure, record);

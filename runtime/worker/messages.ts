@@ -24,6 +24,8 @@ export interface WorkerData {
   /** Partitions of topics nobody configured. */
   readonly defaultPartitions: number;
   readonly cells: SharedArrayBuffer;
+  /** For so long, ms, one async call at a time: the thread before hung in one of several, and nobody knows in which. */
+  readonly aloneMs: number;
   /** Kafka: the worker opens its own. Embedded: it lives in the main thread. */
   readonly log: ResolvedConfig["log"];
   /** This run of the host, in the headers of events it waits for (see invoke-header.ts). */
@@ -51,7 +53,7 @@ export interface TaskAssignment {
 
 export type Query =
   | { readonly kind: "get"; readonly key: string; readonly query: GetQuery }
-  | { readonly kind: "list"; readonly query: ListQuery }
+  | { readonly kind: "list"; readonly query: ListQuery; readonly maxBytes?: number }
   | { readonly kind: "count"; readonly query: ListQuery };
 
 /** Main thread → worker. */
@@ -85,6 +87,8 @@ export type ToWorker =
       readonly query: Query;
     }
   | { readonly kind: "live"; readonly function: string; readonly on: boolean }
+  /** Shows in the cells that the worker's event loop turns. */
+  | { readonly kind: "ping" }
   | { readonly kind: "route"; readonly request: number; readonly function: string; readonly route: RouteRequest }
   | { readonly kind: "status"; readonly request: number }
   | { readonly kind: "commit"; readonly request: number }

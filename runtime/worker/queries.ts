@@ -11,6 +11,14 @@ import type { Query } from "./messages.ts";
 /** Entries looked at before other work gets its turn. */
 const COUNT_SLICE = 5_000;
 
+/** What one partition has for a page. */
+export interface Page {
+  /** Keys with their JSON texts. */
+  readonly items: readonly (readonly [key: string, json: string])[];
+  /** There is more behind the last one. */
+  readonly more: boolean;
+}
+
 interface Waiting {
   readonly ready: () => boolean;
   readonly go: () => void;
@@ -47,7 +55,7 @@ export class Queries {
         case "get":
           return getJson(task, store, query.key, query.query);
         case "list":
-          return listJson(store, query.query);
+          return listJson(store, query.query, query.maxBytes ?? Number.POSITIVE_INFINITY);
         case "count":
           return await count(store, query.query);
       }
@@ -117,15 +125,18 @@ function itemJson(key: string, entry: Stamped): string {
   return `{"key":${JSON.stringify(key)},"value":${stateJson(entry.value)},"timestamp":${entry.timestamp}}`;
 }
 
-/** `[key, json]` pairs in key order, at most `limit`, after the cursor key. */
-function listJson(store: TaskStore, query: ListQuery): [string, string][] {
+/** In key order after the cursor key, at most `limit` and, but for the first, `maxBytes`. */
+function listJson(store: TaskStore, query: ListQuery, maxBytes: number): Page {
   const items: [string, string][] = [];
+  let bytes = 0;
   for (const [key, entry] of entries(store, query)) {
     if (query.cursor !== undefined && key === query.cursor) continue;
-    items.push([key, itemJson(key, entry)]);
-    if (items.length >= query.limit) break;
+    if (items.length >= query.limit || bytes >= maxBytes) return { items, more: true };
+    const json = itemJson(key, entry);
+    items.push([key, json]);
+    bytes += json.length;
   }
-  return items;
+  return { items, more: false };
 }
 
 async function count(store: TaskStore, query: ListQuery): Promise<number> {

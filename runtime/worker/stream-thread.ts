@@ -30,6 +30,7 @@ export class StreamThread {
   readonly #cache: RecordCache;
   readonly #iterators = new IteratorRegistry();
   readonly #cells: Cells;
+  readonly #alone: () => boolean;
   readonly #functions: LoadedFunctions;
   readonly #tasks: AssignedTask[] = [];
   readonly #partitions = new Map<string, number>();
@@ -50,6 +51,8 @@ export class StreamThread {
     this.#port = port;
     this.#cache = new RecordCache(data.cacheBytes);
     this.#cells = new Cells(data.cells);
+    const aloneUntil = data.aloneMs > 0 ? performance.now() + data.aloneMs : 0;
+    this.#alone = () => aloneUntil > 0 && performance.now() < aloneUntil;
     this.#functions = new LoadedFunctions(data);
     this.#kafka = kafka;
     if (kafka !== undefined) {
@@ -113,6 +116,9 @@ export class StreamThread {
       case "swap":
         this.#answer(message.request, this.#swap(message.code));
         return;
+      case "ping":
+        this.#cells.beat();
+        return;
       case "live":
         if (message.on) this.#watched.add(message.function);
         else this.#watched.delete(message.function);
@@ -121,8 +127,11 @@ export class StreamThread {
       case "route":
         this.#answer(
           message.request,
-          runRoute(this.#functions.get(message.function), message.route, (query) =>
-            this.#requests.ask((request) => this.#port.send({ kind: "read", request, function: message.function, query })),
+          runRoute(
+            this.#functions.get(message.function),
+            message.route,
+            (query) => this.#requests.ask((request) => this.#port.send({ kind: "read", request, function: message.function, query })),
+            { maxWaitMs: this.#data.limits["wait.max.ms"], maxBodyBytes: this.#data.limits["body.max.bytes"] },
           ),
         );
         return;
@@ -197,6 +206,7 @@ export class StreamThread {
         cache: this.#cache,
         iterators: this.#iterators,
         cells: this.#cells,
+        alone: this.#alone,
         loaded: this.#functions.get(assignment.function),
         partitions: this.#partitions,
         storeMemoryBytes: this.#storeMemoryBytes,

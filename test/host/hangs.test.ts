@@ -31,10 +31,22 @@ const FUNCTIONS = {
     `"max.in.flight.keys": 4,`,
     `async reduce(n = 0, event) {
       if (event.how === "never") await new Promise(() => {});
+      if (event.how === "spin") { await null; await new Promise((resolve) => setTimeout(resolve, 1)); for (;;); }
       if (event.how === "late") await new Promise((resolve) => setTimeout(resolve, 20));
       return n * 10 + event.n;
     },`,
   ),
+  routed: `
+import { defineFunction } from "keyfold";
+export default defineFunction<{ n: number }, number>({ source: "routed", reduce: (n = 0, event) => n + event.n });
+export const routes = {
+  async fetch(request: Request): Promise<Response> {
+    if (request.url.endsWith("/spin-later")) await new Promise((resolve) => setTimeout(resolve, 1));
+    if (request.url.includes("/spin")) for (;;);
+    return request.url.endsWith("/nothing") ? (undefined as never) : new Response("fine");
+  },
+};
+`,
 };
 
 describe("code that does not come back", () => {
@@ -136,6 +148,47 @@ describe("code that does not come back", () => {
     assert.equal((await letters("waits")).headers["keyfold.errors.code"], "reducer-timeout");
   });
 
+  test("an async reducer that spins after an await: its event goes aside, of several under way the right one", async () => {
+    const before = (await readTopic(run.log, "app-waits-dead-letters")).length;
+    const values = [1, 2, 3].map((n) => ({ key: `spin-${n}`, value: event({ n, ...(n === 2 ? { how: "spin" } : {}) }) }));
+    const positions = await run.api.append("waits", values);
+    for (const [i, { key }] of values.entries()) {
+      const atLeast = positions[i] as { partition: number; offset: number };
+      const text = await until("it is dealt with", () =>
+        run.api
+          .get("waits", key, { atLeast })
+          .then((state) => [state])
+          .catch(() => undefined),
+      );
+      assert.equal(text[0] === undefined ? undefined : (JSON.parse(text[0]) as { value: unknown }).value, [1, undefined, 3][i]);
+    }
+    const letters = await until("its dead letter", async () => {
+      const all = await readTopic(run.log, "app-waits-dead-letters");
+      return all.length > before ? all.slice(before) : undefined;
+    });
+    assert.deepEqual(
+      letters.map(({ value }) => value),
+      [{ n: 2, how: "spin" }],
+    );
+    assert.equal(letters[0]?.headers["keyfold.errors.code"], "reducer-timeout");
+    assert.equal(await invoke("quiet", "after-async", { n: 1 }), 1);
+  });
+
+  test("a route that spins: who asked is told, everybody else goes on", async () => {
+    const route = async (path: string) =>
+      Buffer.from((await run.api.route("routed", { method: "GET", path, headers: [], body: null })).body ?? []).toString();
+    for (const path of ["/spin", "/spin-later"]) {
+      await assert.rejects(route(path), {
+        code: "not-ready",
+        message: new RegExp(`own route \\(GET ${path} of routed\\) ran longer than 400 ms`),
+      });
+      assert.equal(await invoke("routed", path, { n: 1 }), 1);
+      assert.equal(await route("/fine"), "fine");
+    }
+    await assert.rejects(route("/nothing"), { code: "function-invalid" });
+    assert.deepEqual(run.api.unhealthy(), []);
+  });
+
   test("with onError fail a reducer that spins stops its function, and only that", async () => {
     assert.equal(await invoke("stubborn", "k", { n: 1 }), 1);
     await assert.rejects(invoke("stubborn", "k", { n: 2, how: "spin" }), { code: "task-failed" });
@@ -144,6 +197,13 @@ describe("code that does not come back", () => {
     assert.equal(await invoke("spins", "after-all", { n: 1 }), 1);
     await run.engine.running();
     const states = Object.fromEntries((await run.api.functions()).map(({ name, state }) => [name, state]));
-    assert.deepEqual(states, { quiet: "RUNNING", spins: "RUNNING", stubborn: "ERROR", hungry: "RUNNING", waits: "RUNNING" });
+    assert.deepEqual(states, {
+      quiet: "RUNNING",
+      spins: "RUNNING",
+      stubborn: "ERROR",
+      hungry: "RUNNING",
+      waits: "RUNNING",
+      routed: "RUNNING",
+    });
   });
 });

@@ -14,7 +14,15 @@ export const routes = new Hono<{ Bindings: { state: { get(key: string): Promise<
   })
   .get("/keys", async (c) => c.json((await c.env.state.list({ prefix: "a" })).map(({ key }) => key)))
   .post("/echo", async (c) => c.text(await c.req.text(), 201, { "x-from": "routes" }))
-  .get("/throws", () => { throw new Error("from a route"); });
+  .get("/throws", () => { throw new Error("from a route"); })
+  .get("/throws-text", () => { throw "from a route"; })
+  .get("/never", (c) => new Promise<Response>((resolve) => c.req.raw.signal.addEventListener("abort", () => resolve(c.text("late")))))
+  .get("/dribbles", () => new Response(new ReadableStream({ start(controller) { controller.enqueue(Buffer.from("a")); } })))
+  .get("/endless", () => new Response(new ReadableStream({ pull(controller) { controller.enqueue(new Uint8Array(65536)); } })));
+`;
+const HOURLY = `
+import { defineFunction, tumbling } from "keyfold";
+export default defineFunction<{ n: number }, number>({ source: "hourly-events", window: tumbling("1 hour"), reduce: (n = 0) => n + 1 });
 `;
 const SLOW = `
 import { defineFunction } from "keyfold";
@@ -28,13 +36,13 @@ describe("reading what functions know", () => {
   let project: Project;
   let run: RunningEngine;
   before(async () => {
-    project = await createProject({ last: LAST, slow: SLOW });
+    project = await createProject({ last: LAST, slow: SLOW, hourly: HOURLY });
     run = await startEngine(
       await project.config({
         "state.dir": `${project.dir}/state`,
         "num.stream.threads": 2,
         defaultPartitions: 4,
-        limits: { "wait.max.ms": 500 },
+        limits: { "wait.max.ms": 500, "body.max.bytes": 1 << 20 },
       }),
     );
   });
@@ -92,6 +100,18 @@ describe("reading what functions know", () => {
     assert.deepEqual(await keysOf({ limit: 2, prefix: "a" }), byBytes(["a", "ab", "a/b", "a?"]));
   });
 
+  test("the empty key, which other functions and clients may write, is passed like any other", async () => {
+    await put({ "": 1 });
+    for (const limit of [1, 2]) assert.equal((await keysOf({ limit }))[0], "");
+    await put({ "": null });
+  });
+
+  test("there is more behind a cursor", async () => {
+    const { items } = await run.api.list("last", { limit: 100 });
+    assert.equal((await run.api.list("last", { limit: items.length })).cursor, null);
+    assert.equal((await run.api.list("last", { limit: 1, prefix: "日" })).cursor, null);
+  });
+
   test("at-least: waits for the position, and says so when it does not come", async () => {
     const [position] = await put({ waited: 7 });
     assert.ok(position);
@@ -140,6 +160,24 @@ describe("reading what functions know", () => {
     await put({ "live-a": 4 });
     assert.equal(all.length, 4);
     assert.throws(() => run.api.live("nothing", undefined, () => {}), { code: "function-unknown" });
+  });
+
+  test("live: a key of a windowed function is the record's, its changes are those of windows", async () => {
+    const told: string[] = [];
+    const off = run.api.live("hourly", "a@b", (json) => told.push((JSON.parse(json) as { key: string }).key));
+    const records = ["a@b", "other"].map((key) => ({ key, value: Buffer.from('{"n":1}'), timestamp: 3_600_001 }));
+    await run.api.append("hourly-events", records);
+    await until("it is told", () => told.length > 0);
+    assert.deepEqual(told, ["a@b@3600000/7200000"]);
+    off();
+  });
+
+  test("routes that throw, answer nothing, never or without end are told from those that work", async () => {
+    const route = (path: string) => run.api.route("last", { method: "GET", path, headers: [], body: null });
+    await assert.rejects(route("/throws-text"), { code: "function-invalid", message: /GET \/throws-text of last threw from a route/ });
+    await assert.rejects(route("/never"), { code: "timeout", message: /GET \/never of last .* 500 ms/ });
+    await assert.rejects(route("/dribbles"), { code: "timeout" });
+    await assert.rejects(route("/endless"), { code: "function-invalid", message: /more than 1048576 bytes/ });
   });
 
   test("a function's own routes read its state wherever it is", async () => {
