@@ -202,7 +202,7 @@ export function createHostApi(parts: HostApiParts): HostApi {
       if (query.atLeast !== undefined && query.atLeast.partition !== partition) {
         throw new KeyfoldError(
           "bad-request",
-          `at-least names partition ${query.atLeast.partition}, but key ${JSON.stringify(key)} is in partition ${partition}`,
+          `at-least names partition ${query.atLeast.partition}, but key ${JSON.stringify(key)} is in partition ${partition}${hosted(name).manifest.invoke === undefined ? ` of what feeds the state of ${name}, which is not the topic that was appended to` : ""}`,
         );
       }
       return ask<string | undefined>(name, store, partition, owner(partition), { kind: "get", key, query });

@@ -24,6 +24,8 @@ export function parseJson(bytes: Buffer, what: string): unknown {
 
 function invalidJson(bytes: Buffer, what: string, thrown: unknown): KeyfoldError {
   if (bytes.length === 0) return new KeyfoldError("bad-request", `${what} is empty; it must be JSON`);
+  if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf)
+    return new KeyfoldError("bad-request", `${what} begins with a byte order mark, which JSON has none of: save or send it without`);
   // V8 quotes the text around the error; short enough to show, but latin1 would garble it.
   const reason = thrown instanceof SyntaxError ? thrown.message.replace(/[^\x20-\x7e]/g, "?").slice(0, 200) : "it cannot be parsed";
   return new KeyfoldError("bad-request", `${what} is not JSON: ${reason}`);

@@ -10,6 +10,9 @@ export type Method = "GET" | "POST" | "ALL";
 /** Where a route's numbers go. */
 export type RouteStatsOf = (listener: string, method: string, route: string) => RouteStats;
 
+/** A key with slashes in it that were not encoded. */
+const SLASHES = /^\/v1\/functions\/[^/]+\/keys\/.*[^/].*\/./;
+
 interface Known {
   readonly method: Method;
   readonly path: string;
@@ -77,7 +80,7 @@ export class RouteTable {
       const paths = [...new Set(this.#known.map((known) => known.path.replace(/:([a-z]+)/g, "{$1}")))];
       throw new KeyfoldError(
         "not-found",
-        `there is nothing at ${JSON.stringify(targetOf(c.req.raw, c.env).slice(0, 200))}${suggestion(path, paths)}`,
+        `there is nothing at ${JSON.stringify(targetOf(c.req.raw, c.env).slice(0, 200))}${SLASHES.test(path) ? "; a `/` within a key is written %2F" : suggestion(path, paths)}`,
       );
     }
     const methods = new Set(here.flatMap((known) => (known.method === "GET" ? ["GET", "HEAD"] : [known.method])));

@@ -61,11 +61,15 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<List
       maxHeaderSize: MAX_HEADER_BYTES,
       connectionsCheckingInterval: 2_000,
       noDelay: true,
+      // Refused below, with a problem document.
+      requireHostHeader: false,
     },
-    getRequestListener((request, env) => app.fetch(request, env as Bindings), { hostname: host, errorHandler: badRequest }) as (
+    getRequestListener((request, env) => fetch(app, request, env as Bindings), { hostname: host, errorHandler: badRequest }) as (
       ...args: unknown[]
     ) => void,
   );
+  // An expectation other than 100-continue is not met, nor is it a reason to refuse (RFC 9110, 10.1.1).
+  server.on("checkExpectation", (request, response) => server.emit("request", request, response));
   server.setTimeout(app.longestWaitMs + STALLED_MS);
   server.on("clientError", refuse);
   const direct = app.direct === undefined ? undefined : takeDirect(server, app.direct);
@@ -143,6 +147,13 @@ async function closeServer(server: Server, app: HttpApp, direct: DirectConnectio
   await closed;
   clearInterval(idle);
   clearTimeout(cut);
+}
+
+function fetch(app: HttpApp, request: Request, env: Bindings): Response | Promise<Response> {
+  const { incoming } = env;
+  if (incoming !== undefined && incoming.headers.host === undefined && incoming.httpVersion === "1.1")
+    return badRequest(new Error("HTTP/1.1 requests have a Host header"));
+  return app.fetch(request, env);
 }
 
 /** What the adapter could not make a request of: a bad Host header, a bad target. */

@@ -23,9 +23,11 @@ export function answerJson(
 
 /** What an invoke is answered whose event was given up. */
 export function refusal(fn: string, failure: RecordFailure, record: { topic: string; partition: number; offset: number }): KeyfoldError {
+  // Our own errors say what went wrong without the name of their class; others' is half of what they say.
+  const name = failure.name === "KeyfoldError" ? "" : `${failure.name}: `;
   return new KeyfoldError(
     failure.code,
-    `function ${fn} refused the event: ${failure.name}: ${failure.message}; it is in the dead-letter topic`,
+    `function ${fn} refused the event: ${name}${failure.message.replace(/\.$/, "")}; it is in the dead-letter topic`,
     {
       details: { topic: record.topic, partition: record.partition, offset: record.offset },
     },

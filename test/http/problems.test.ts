@@ -33,6 +33,8 @@ test("every code of runtime/errors.ts has a status and a section in docs/errors.
 
 test("unknown paths name the nearest, wrong methods the right ones", async () => {
   assert.match((await problem(await request("/v1/function/x/keys/a"), 404, "not-found")).detail, /there is nothing at/);
+  for (const path of ["keys/a/b", "keys/a/b/live", "keys/a//b"])
+    assert.match((await problem(await request(`/v1/functions/airport-stats/${path}`), 404, "not-found")).detail, /%2F$/);
   const wrong = await request("/v1/functions/airport-stats/keys/a", { method: "DELETE" });
   assert.equal(wrong.headers.get("allow"), "POST, GET, HEAD, OPTIONS");
   await problem(wrong, 405, "method-not-allowed");

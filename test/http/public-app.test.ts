@@ -187,6 +187,10 @@ describe("invoke", () => {
     await problem(await request(`${KEYS}/a?wait=processed&wait=processed`, json("1")), 400, "bad-request");
     for (const event of ["", "{", "nul", "[1,]", "'a'", "\ufeff1", "1 2"])
       await problem(await request(`${KEYS}/a`, json(event)), 400, "bad-request");
+    assert.match(
+      (await problem(await request(`${KEYS}/a`, json("\ufeff1")), 400, "bad-request")).detail,
+      /^the event begins with a byte order mark/,
+    );
     await problem(await request(`${KEYS}/a`, { method: "POST", body: new Uint8Array([0x22, 0xff, 0x22]) }), 400, "bad-request");
     await problem(await request(`${KEYS}/a`, json(`"${"x".repeat(5000)}"`)), 413, "limit-exceeded");
     await problem(await request("/v1/functions/other/keys/a", json("1")), 404, "function-unknown");
@@ -249,6 +253,7 @@ describe("read", () => {
     assert.deepEqual(await body(await request(`${KEYS}?from=SB&to=SK&count`)), { count: 3 });
     assert.deepEqual(await body(await request(`${KEYS}?count=true`)), { count: 5 });
     assert.equal(((await body(await request(`${KEYS}?count=false`))) as { items: unknown[] }).items.length, 5);
+    assert.equal(((await body(await request(`${KEYS}?count=false&limit=2`))) as { items: unknown[] }).items.length, 2);
     for (const query of ["limit=0", "limit=101", "limit=ten", "count&limit=3", "count=maybe", "prefx=a"])
       await problem(await request(`${KEYS}?${query}`), 400, "bad-request");
   });

@@ -54,9 +54,10 @@ export function listHandler(host: HostApi): Handler {
     const fn = functionIn(pathOf(c.req.raw, c));
     const query = parseQuery(queryOf(c), LIST_PARAMETERS);
     const limit = integer(query, "limit", 1, limits["batch.max.records"], "batch.max.records") ?? DEFAULT_PAGE;
-    exclusive(query, "count", ["limit", "cursor"]);
-    if (flag(query, "count"))
+    if (flag(query, "count")) {
+      exclusive(query, "count", ["limit", "cursor"]);
       return jsonResponse(`{"count":${await host.count(fn, toListQuery(query, Number.MAX_SAFE_INTEGER, limits["key.max.bytes"]))}}`);
+    }
     const { items, cursor } = await host.list(fn, toListQuery(query, limit, limits["key.max.bytes"]));
     return jsonResponse(`{"items":[${items.join(",")}],"cursor":${JSON.stringify(cursor)}}`);
   };
