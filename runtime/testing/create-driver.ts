@@ -29,6 +29,8 @@ export interface TestDriverOptions {
   readonly logger?: TaskLogger;
 }
 
+const OPTIONS = ["name", "config", "cache", "commitInterval", "dir", "guarantee", "startTime", "freeze", "logger"];
+
 const SILENT: TaskLogger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /**
@@ -51,6 +53,7 @@ export async function createTestDriver(definition: unknown, options: TestDriverO
     freeze = true,
     logger = SILENT,
   } = options;
+  checkOptions(options);
   const application = `app-${name}`;
   const compiled = compile(definition, { name, application, settings: config });
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), "keyfold-test-")));
@@ -99,6 +102,7 @@ export async function createTestDriver(definition: unknown, options: TestDriverO
       application,
       log,
       deadLetterTopic,
+      sources,
       atomic: guarantee === "exactly_once_v2",
       commitIntervalMs: commitInterval,
       codecOf: (topic) => codecs.get(topic) ?? json,
@@ -117,4 +121,18 @@ function codecsOf(subtopologies: readonly Subtopology[]): Map<string, Codec> {
     for (const { topic, codec } of [...sinks, ...sources]) codecs.set(topic, codec);
   }
   return codecs;
+}
+
+/** Tests may be JavaScript, or cast: an option that does nothing would be a test of something else. */
+function checkOptions(options: TestDriverOptions): void {
+  const wrong = Object.keys(options).find((name) => !OPTIONS.includes(name));
+  if (wrong !== undefined) throw new TypeError(`createTestDriver has no option \`${wrong}\`; it has ${OPTIONS.join(", ")}`);
+  for (const name of ["cache", "commitInterval", "startTime"] as const) {
+    const value = options[name];
+    if (value !== undefined && !(Number.isFinite(value) && value >= 0))
+      throw new TypeError(`createTestDriver: \`${name}\` is a number from 0 on, not ${JSON.stringify(value)}`);
+  }
+  const { guarantee } = options;
+  if (guarantee !== undefined && guarantee !== "at_least_once" && guarantee !== "exactly_once_v2")
+    throw new TypeError(`createTestDriver: \`guarantee\` is at_least_once or exactly_once_v2, not ${JSON.stringify(guarantee)}`);
 }

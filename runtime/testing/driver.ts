@@ -3,7 +3,7 @@ import type { MemoryLog } from "../log/memory-log.ts";
 import { BatchBuilder, decodeBatches, type Headers, keyText, valueBytes } from "../log/record-batch.ts";
 import { ValueCodec } from "../state/codec.ts";
 import type { TaskStore } from "../state/store.ts";
-import { decodeKey, readAsOf, readEntries, readKey, readWindows } from "../state/windowed/read.ts";
+import { decodeKey, isWindowed, readAsOf, readEntries, readKey, readWindows } from "../state/windowed/read.ts";
 import type { Compiled } from "../topology/compile.ts";
 import { changelogTopic } from "../topology/names.ts";
 import type { Codec } from "../topology/topology.ts";
@@ -16,6 +16,8 @@ export interface DriverParts {
   readonly application: string;
   readonly log: MemoryLog;
   readonly deadLetterTopic: string;
+  /** Topics the function reads. */
+  readonly sources: ReadonlySet<string>;
   readonly atomic: boolean;
   /** Virtual ms between commits; 0: after every record. */
   readonly commitIntervalMs: number;
@@ -48,9 +50,16 @@ export class TestDriver {
 
   /** Appends a record to a topic and processes everything that follows from it. Throws what stops the function (`onError: "fail"`). */
   pipe(topic: string, record: InputRecord): void {
-    const { log, clock } = this.#parts;
+    const { log, clock, sources } = this.#parts;
+    this.#open();
+    if (!sources.has(topic))
+      throw new KeyfoldError(
+        "topic-unknown",
+        `the function does not read the topic ${JSON.stringify(topic)}; it reads ${[...sources].join(", ")}`,
+      );
+    checkRecord(record);
     const builder = new BatchBuilder();
-    const value = record.value === null || record.value === undefined ? null : this.#parts.codecOf(topic).encode(record.value);
+    const value = record.value === null ? null : this.#parts.codecOf(topic).encode(record.value);
     builder.append(record.key, value, record.timestamp ?? clock.now, headersOf(record.headers));
     log.ensureTopic({ name: topic, partitions: 1 });
     log.append(topic, 0, builder.finish());
@@ -61,6 +70,8 @@ export class TestDriver {
   /** Moves the wall clock; schedules that are due fire once, with the new time. */
   advanceWallClock(ms: number): void {
     const { clock } = this.#parts;
+    this.#open();
+    if (!(Number.isFinite(ms) && ms >= 0)) throw new TypeError(`advanceWallClock takes milliseconds from 0 on, not ${JSON.stringify(ms)}`);
     clock.now += ms;
     for (const task of this.#tasks) {
       task.task.punctuate(clock.now);
@@ -71,6 +82,7 @@ export class TestDriver {
 
   /** Commits now: the caches are flushed, and what comes of that is processed. */
   commit(): void {
+    this.#open();
     // What one task flushes may be another's input.
     do {
       for (const task of this.#tasks) this.#commit(task);
@@ -104,7 +116,7 @@ export class TestDriver {
     return records;
   }
 
-  /** A key's state in the function's own store. */
+  /** A key's state in the function's own store. Windowed functions: read `store(name)`, with the start of a window. */
   state<S = unknown>(key: string): S | undefined {
     const name = this.#parts.compiled.queryStore;
     if (name === undefined)
@@ -112,6 +124,12 @@ export class TestDriver {
         "store-unknown",
         "this function has no store that key reads use; name one with `query`, or read one by name with store(name)",
       );
+    if (isWindowed(this.#store(name).spec.layout)) {
+      throw new KeyfoldError(
+        "store-type",
+        `this function keeps a state for each window: read store("${name}").get(key, windowStart), or store("${name}").entries()`,
+      );
+    }
     return this.store<S>(name).get(key);
   }
 
@@ -186,6 +204,10 @@ export class TestDriver {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #open(): void {
+    if (this.#closed) throw new KeyfoldError("store-closed", "the test driver is closed");
   }
 
   #store(name: string): TaskStore {
@@ -303,6 +325,12 @@ export class TestDriver {
       this.#parts.underway.length = 0;
     }
   }
+}
+
+/** Tests may be JavaScript, or cast. */
+function checkRecord({ key, value }: { readonly key: unknown; readonly value: unknown }): void {
+  if (key !== null && typeof key !== "string") throw new TypeError(`a record's key is a string or null, not ${typeof key}`);
+  if (value === undefined) throw new TypeError("a record has a value; a tombstone has null");
 }
 
 function headersOf(headers: InputRecord["headers"]): Headers | null {

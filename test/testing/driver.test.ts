@@ -226,3 +226,27 @@ test("names that do not exist are told with those that do", async () => {
   assert.throws(() => pass.state("x"), /no store that key reads use/);
   await pass.close();
 });
+
+test("what would test nothing is refused", async () => {
+  const driver = await createTestDriver(cart);
+  assert.throws(() => driver.pipe("cart-event", add("book")), { code: "topic-unknown", message: /"cart-event"; it reads cart-events/ });
+  assert.throws(() => driver.pipe("cart-events", { value: 1 } as never), /key is a string or null/);
+  assert.throws(() => driver.pipe("cart-events", { key: 5, value: 1 } as never), /key is a string or null, not number/);
+  assert.throws(() => driver.pipe("cart-events", { key: "ann" } as never), /a tombstone has null/);
+  for (const ms of [-1, Number.NaN, "5 minutes" as never]) assert.throws(() => driver.advanceWallClock(ms), /milliseconds from 0 on/);
+  assert.deepEqual(driver.changelog("state"), []);
+  await driver.close();
+  for (const use of [() => driver.pipe("cart-events", add("book")), () => driver.commit(), () => driver.advanceWallClock(1)])
+    assert.throws(use, { code: "store-closed", message: "the test driver is closed" });
+  for (const options of [{ caches: 1 }, { cache: -1 }, { commitInterval: "1 s" }, { guarantee: "exactly_once" }])
+    await assert.rejects(createTestDriver(cart, options as never), TypeError, JSON.stringify(options));
+});
+
+test("a windowed function's states are in its store, by window", async () => {
+  const hourly = defineFunction({ source: stream<number>("hits"), window: tumbling("1 hour"), reduce: (n = 0) => n + 1 });
+  const driver = await createTestDriver(hourly);
+  driver.pipe("hits", { key: "a", value: 1, timestamp: 3_600_001 });
+  assert.throws(() => driver.state("a"), { code: "store-type", message: /store\("state"\)\.get\(key, windowStart\)/ });
+  assert.equal(driver.store("state").get("a", 3_600_000), 1);
+  await driver.close();
+});
