@@ -266,7 +266,7 @@ export class AssignedTask {
           this.#logger().warn("the task was given up without a last commit", { code: error.code, error: error.message });
         else this.#failed(error);
       },
-      reopen: (error) => this.#reopen(task, error),
+      reopen: (error, offsetsTell) => this.#reopen(task, error, offsetsTell),
       committed: () => this.#stores.committed(),
     });
     task.move("RUNNING");
@@ -274,7 +274,7 @@ export class AssignedTask {
   }
 
   /** After a failure of the log or a store: brings the task to what the log says is committed, with new stores if need be. */
-  async #reopen(task: Task, error: KeyfoldError): Promise<void> {
+  async #reopen(task: Task, error: KeyfoldError, offsetsTell: boolean): Promise<void> {
     const { log, stillMember, takeOver } = this.#o;
     if (error.code === "fenced") {
       if (!(await stillMember?.()))
@@ -286,7 +286,8 @@ export class AssignedTask {
     await unlessAborted(log.append([]), this.#abort.signal);
     const sources = task.inputs.map(({ topic, partition }) => ({ topic, partition }));
     const committed = await unlessAborted(log.committed(this.#loaded.application, sources), this.#abort.signal);
-    const known = task.inputs.every((input, i) => input.source.global || (committed[i]?.offset ?? input.committed) === input.committed);
+    const known =
+      offsetsTell && task.inputs.every((input, i) => input.source.global || (committed[i]?.offset ?? input.committed) === input.committed);
     const { stores } = task.options.subtopology;
     if (known && error.details["store"] === undefined && stores.every(({ name }) => this.#stores.map.has(name))) {
       task.rollback();

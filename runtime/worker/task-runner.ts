@@ -36,8 +36,8 @@ export interface RunnerOptions {
   readonly wake: () => void;
   readonly answer: (answers: readonly Answer[]) => void;
   readonly failed: (error: KeyfoldError) => void;
-  /** Opens the stores anew and goes on from what the log says is committed. */
-  readonly reopen: (error: KeyfoldError) => Promise<void>;
+  /** Goes on from what the log says is committed, over stores opened anew; `offsetsTell`: unless its offsets say that nothing was. */
+  readonly reopen: (error: KeyfoldError, offsetsTell: boolean) => Promise<void>;
   /** After a commit; throttled writes of `.checkpoint` happen there. */
   readonly committed: () => void;
 }
@@ -61,10 +61,12 @@ export class TaskRunner {
   #backoff = 0;
   #sending: Promise<unknown> | undefined;
   #uncommitted: Answer[] = [];
-  /** A commit is on its way: whether the log has it is not known. */
-  #unsure = false;
+  /** The commit that is on its way: whether the log has it is not known. */
+  #unsure: CommitRequest | undefined;
   /** Stores and log may have come apart: only opening again brings them together. */
   #adrift: KeyfoldError | undefined;
+  /** The log's offsets show whether it has the commit that went missing. */
+  #offsetsTell = true;
   /** Times it was opened again since the last commit. */
   #reopened = 0;
 
@@ -199,11 +201,11 @@ export class TaskRunner {
     const request = prepared === undefined ? undefined : await this.#withLate(prepared);
     const answers = this.#uncommitted;
     if (request !== undefined) {
-      this.#unsure = true;
+      this.#unsure = request;
       const bases = await this.#o.commit(request, answers);
       this.#uncommitted = [];
       this.task.applyCommit(bases);
-      this.#unsure = false;
+      this.#unsure = undefined;
       this.#reopened = 0;
     } else if (answers.length > 0) {
       this.#uncommitted = [];
@@ -292,8 +294,9 @@ export class TaskRunner {
     if (task.state !== "RUNNING" && task.state !== "PAUSED" && task.state !== "RESTORING") return;
     // Whether the log took the commit is not known, or it did and the stores do not have it: only the log can tell.
     const fenced = error.remedy === "migrated" && this.#o.mayReturn;
-    if (this.#unsure || error.remedy === "corrupt" || fenced) this.#adrift = error;
-    this.#unsure = false;
+    if (this.#unsure !== undefined || error.remedy === "corrupt" || fenced) this.#adrift = error;
+    if (this.#unsure !== undefined && !this.#showsInOffsets(this.#unsure)) this.#offsetsTell = false;
+    this.#unsure = undefined;
     if ((error.remedy !== "retry" && error.remedy !== "corrupt" && !fenced) || this.#closed || this.#reopened >= MAX_REOPENED) {
       task.move("FAILED");
       this.#o.failed(error);
@@ -318,13 +321,19 @@ export class TaskRunner {
     if (why.remedy === "corrupt") this.#reopened++;
     if (task.state === "PAUSED") task.move("RESTORING");
     try {
-      await this.#o.reopen(why);
+      await this.#o.reopen(why, this.#offsetsTell);
     } catch (thrown) {
       if (task.state === "RESTORING") task.move("PAUSED");
       throw thrown;
     }
     this.#adrift = undefined;
+    this.#offsetsTell = true;
     if (!this.#closed) task.move("RUNNING");
+  }
+
+  /** What a schedule wrote may be a commit without offsets; and where it is not atomic, records go ahead of them. */
+  #showsInOffsets({ offsets, atomic }: CommitRequest): boolean {
+    return offsets.length > 0 && (atomic || this.#o.log.kind === "embedded");
   }
 
   #pump(): void {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { open, readdir, stat } from "node:fs/promises";
+import { open as openFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import type { ResolvedConfig } from "../../runtime/config/resolved.ts";
@@ -9,6 +9,7 @@ import type { Log } from "../../runtime/log/log.ts";
 import { createProject, type Project, type RunningEngine, readTopic, startEngine } from "../fixtures/engine.ts";
 import { printedSeed, Random } from "../fixtures/random.ts";
 import { until } from "../fixtures/until.ts";
+import { entries, open } from "../state/harness.ts";
 
 const SUM = `
 import { defineFunction } from "keyfold";
@@ -19,6 +20,19 @@ export default defineFunction<{ n: number }, { sum: number; pad: string }>({
     ctx.emit("audit", event.n);
     return { sum: state.sum + event.n, pad: ctx.key.repeat(event.n < 2_000 ? 20 : 2_000) + Math.sin(event.n) };
   },
+});
+`;
+
+/** Keeps each time at which its schedule fired: nothing of the source goes into its commits. */
+const TIMES = `
+import { defineFunction } from "keyfold";
+export default defineFunction<{ n: number }, never>({
+  source: "nothing",
+  stores: { times: {} },
+  init(ctx) {
+    ctx.schedule(20, "wall-clock", (now) => ctx.store<number>("times").put(String(now), 1));
+  },
+  process() {},
 });
 `;
 
@@ -55,7 +69,7 @@ describe("what fails below the engine", () => {
   let run: RunningEngine | undefined;
   const random = new Random(printedSeed("broken"));
   before(async () => {
-    project = await createProject({ sum: SUM });
+    project = await createProject({ sum: SUM, times: TIMES });
   });
   let ownLog: Log | undefined;
   afterEach(async () => {
@@ -115,14 +129,18 @@ describe("what fails below the engine", () => {
     const told: Fault[] = [];
     let fed = 0;
     let commits = 0;
-    run = await startEngine(config, {
-      log: faulty(log, () => {
-        commits++;
-        const fault: Fault = told.length >= 6 || commits % 2 === 1 ? "none" : random.chance(0.5) ? "refused" : "done, but not said";
-        if (fault !== "none") told.push(fault);
-        return fault;
-      }),
-    });
+    run = await startEngine(
+      config,
+      {
+        log: faulty(log, () => {
+          commits++;
+          const fault: Fault = told.length >= 6 || commits % 2 === 1 ? "none" : random.chance(0.5) ? "refused" : "done, but not said";
+          if (fault !== "none") told.push(fault);
+          return fault;
+        }),
+      },
+      ["sum"],
+    );
     const answers: Promise<string>[] = [];
     for (; told.length < 6; fed += 50) {
       await feed(fed, 49, 7);
@@ -150,9 +168,24 @@ describe("what fails below the engine", () => {
     await judge(fed, 7);
   });
 
+  test("a commit without offsets that was done, but not said: the store has what the changelog has", async () => {
+    await configOf("schedules", { "commit.interval.ms": 5 });
+    const log = await openEmbeddedLog({ dir: join(config.engine["state.dir"], "log"), flush: "os" });
+    ownLog = log;
+    let commits = 0;
+    run = await startEngine(config, { log: faulty(log, () => (++commits === 3 ? "done, but not said" : "none")) }, ["times"]);
+    await until("some more commits", () => commits > 6);
+    await run.stop();
+    const logged = (await readTopic(log, "app-times-times-changelog")).map(({ key }) => key);
+    const store = await open<number>(join(config.engine["state.dir"], "app-times", "0_0"), { name: "times" });
+    const held = entries(store).map(([key]) => key);
+    await store.close();
+    assert.deepEqual(held, [...logged].sort());
+  });
+
   test("a store that turns out to be corrupt while it is read: set aside, restored, nothing is held against the events", async () => {
     await configOf("corrupt", { "cache.max.bytes.buffering": 0, "state.memory.bytes": 8 << 20, "commit.interval.ms": 5 });
-    run = await startEngine(config);
+    run = await startEngine(config, {}, ["sum"]);
     // Enough bytes, in enough commits, to fill the store's memory and have it write tables.
     const keys = 250;
     const half = 4_000;
@@ -167,7 +200,7 @@ describe("what fails below the engine", () => {
     const tables = (await readdir(store)).filter((name) => name.endsWith(".sst"));
     assert.ok(tables.length > 0, "there is a table to damage");
     for (const table of tables) await garble(join(store, table));
-    run = await startEngine(config);
+    run = await startEngine(config, {}, ["sum"]);
     // A reader may find it first, or the reducer: both are told what it is, or wait.
     const last = await feed(half, half, keys);
     const { api } = run;
@@ -193,7 +226,7 @@ describe("what fails below the engine", () => {
 
   test("the source lost records that were not read yet: the function stops and says how many", async () => {
     await configOf("gap");
-    run = await startEngine(config);
+    run = await startEngine(config, {}, ["sum"]);
     await feed(0, 10, 1);
     await until("it is committed", async () => (await run?.api.tasks())?.every(({ committed }) => Object.values(committed)[0] === 10));
     await run.stop();
@@ -207,7 +240,7 @@ describe("what fails below the engine", () => {
     }
     await log.deleteRecords({ topic: "events", partition: 0 }, 15);
     await log.close();
-    run = await startEngine(config);
+    run = await startEngine(config, {}, ["sum"]);
     await until("it is stopped", () => (run?.api.unhealthy().length ?? 0) > 0);
     assert.match(run.api.unhealthy().join(), /function sum: .*\b5\b/);
   });
@@ -216,7 +249,7 @@ describe("what fails below the engine", () => {
 /** Turns bytes in the middle of a file over; its size stays. */
 async function garble(path: string): Promise<void> {
   const { size } = await stat(path);
-  const file = await open(path, "r+");
+  const file = await openFile(path, "r+");
   try {
     const length = Math.floor(size / 4);
     const { buffer } = await file.read(Buffer.alloc(length), 0, length, Math.floor(size / 8));
