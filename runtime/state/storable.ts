@@ -60,7 +60,12 @@ function scanObject(value: object, depth: number): Storable {
 }
 
 function isBinary(value: object): boolean {
-  return ArrayBuffer.isView(value) || value instanceof ArrayBuffer;
+  return (ArrayBuffer.isView(value) && !isHalfFloats(value)) || value instanceof ArrayBuffer;
+}
+
+/** msgpackr writes them (Node 24 has them, Node 20 does not), and cannot read them again. */
+function isHalfFloats(value: ArrayBufferView): boolean {
+  return typeof Float16Array !== "undefined" && value instanceof Float16Array;
 }
 
 /** A class without methods is a record: it comes back as a plain object, with all it had. */
@@ -85,6 +90,7 @@ function explain(value: unknown, path: string, above: readonly object[]): { path
   if (above.length > MAX_DEPTH) return { path: `${path.slice(0, 100)}...`, reason: `lies more than ${MAX_DEPTH} levels deep` };
   if (value instanceof Promise) return { path, reason: "is a promise: await it first" };
   if (isBinary(value) || Object.getPrototypeOf(value) === Date.prototype) return undefined;
+  if (ArrayBuffer.isView(value)) return { path, reason: "is a Float16Array, which cannot be stored: a Float32Array can" };
   if (!Array.isArray(value) && scanShallow(value) === "unstorable") {
     return {
       path,
