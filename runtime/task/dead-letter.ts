@@ -5,7 +5,10 @@ import type { Collector } from "./collector.ts";
 import type { RecordFailure } from "./failure.ts";
 import type { TaskOptions } from "./task-options.ts";
 
+const MAX_MESSAGE = 8_192;
 const MAX_STACK = 8_192;
+/** A state may be as large as Kafka takes a record at all: a letter must not stop the function that sends it. */
+const MAX_STATE = 65_536;
 
 /**
  * Headers of a dead letter: Kafka Streams' names (KIP-1034), then ours. The record's own headers stay in front; key and
@@ -20,7 +23,7 @@ function deadLetterHeaders(
   return [
     ...(record.headers ?? []),
     ["__streams.errors.exception", text(failure.name)],
-    ["__streams.errors.message", text(failure.message)],
+    ["__streams.errors.message", text(failure.message.slice(0, MAX_MESSAGE))],
     ["__streams.errors.stacktrace", text(failure.trace.slice(0, MAX_STACK))],
     ["__streams.errors.topic", text(record.topic)],
     ["__streams.errors.partition", text(String(record.partition))],
@@ -29,7 +32,7 @@ function deadLetterHeaders(
     ["keyfold.errors.function", text(facts.function)],
     ["keyfold.errors.version", text(facts.version)],
     ["keyfold.errors.task", text(facts.task)],
-    ["keyfold.errors.state-before", text(asJson(facts.stateBefore))],
+    ["keyfold.errors.state-before", text(asJson(facts.stateBefore).slice(0, MAX_STATE))],
   ];
 }
 

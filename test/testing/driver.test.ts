@@ -71,6 +71,26 @@ test("a record that fails is dead-lettered with what was there before, or stops 
   await strict.close();
 });
 
+test("a dead letter is of bounded size, however large the state and the message", async (t) => {
+  const driver = await createTestDriver(
+    defineFunction<{ grow: number }, string>({
+      source: "in",
+      reduce(_text, { grow }) {
+        if (grow === 0) throw new Error("m".repeat(1_000_000));
+        return "s".repeat(grow);
+      },
+    }),
+  );
+  t.after(() => driver.close());
+  driver.pipe("in", { key: "k", value: { grow: 500_000 } });
+  driver.pipe("in", { key: "k", value: { grow: 0 } });
+  const [letter] = driver.deadLetters();
+  const size = JSON.stringify(letter).length;
+  assert.ok(size < 100_000, `${size} characters`);
+  assert.match(letter?.headers?.["keyfold.errors.state-before"] ?? "", /^"s+$/);
+  assert.equal(driver.state("k"), "s".repeat(500_000));
+});
+
 test("a failure in the middle of a graph takes back everything the record did", async () => {
   const definition = defineFunction({
     topology: stream<number>("in")
