@@ -47,6 +47,23 @@ test("defineFunction: event and state from explicit types, from a stream, from a
   });
   expectTypeOf(bytes).toEqualTypeOf<FunctionDefinition<Click, number>>();
 
+  const listed = defineFunction({
+    source: stream<Click>("clicks"),
+    initial: [] as string[],
+    reduce: (pages, click) => [...pages, click.page],
+  });
+  expectTypeOf(listed).toEqualTypeOf<FunctionDefinition<Click, string[]>>();
+
+  const selective = defineFunction({
+    source: stream<Click>("clicks"),
+    initial: { hits: 0 },
+    async reduce(state, click, ctx) {
+      if (click.bot) return undefined;
+      return ctx.key === "" ? null : { hits: state.hits + 1 };
+    },
+  });
+  expectTypeOf(selective).toEqualTypeOf<FunctionDefinition<Click, { hits: number }>>();
+
   const annotated = defineFunction({
     source: stream<Click>("clicks"),
     reduce: (n: number | undefined, click) => (n ?? 0) + click.page.length,

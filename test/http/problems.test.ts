@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { KeyfoldError } from "../../runtime/errors.ts";
+import { createInternalApp } from "../../runtime/http/internal-app.ts";
 import { problemOf } from "../../runtime/http/problem.ts";
 import { createPublicApp, type PublicApp } from "../../runtime/http/public-app.ts";
 import { STATUS } from "../../runtime/http/status.ts";
@@ -29,6 +30,19 @@ test("every code of runtime/errors.ts has a status and a section in docs/errors.
   assert.deepEqual([...sections].sort(), [...codes].sort());
   for (const [code, [status]] of Object.entries(STATUS))
     assert.match(docs.slice(docs.indexOf(`## ${code}\n`)), new RegExp(`^## ${code}\n\nHTTP ${status}\\b`), code);
+});
+
+test("docs/http.md lists every path of both listeners, and no other", () => {
+  const docs = readFileSync(new URL("../../docs/http.md", import.meta.url), "utf8");
+  const [, publicly = "", internally = ""] = /\n\| public \|([\s\S]*?)\n\| internal \|([\s\S]*?)\n\n/.exec(docs) ?? [];
+  for (const [table, { hono }] of [
+    [publicly, app],
+    [internally, createInternalApp(host)],
+  ] as const) {
+    const listed = [...table.matchAll(/`((?:GET|POST|ANY) [^`]+)`/g)].map(([, path]) => path);
+    const served = hono.routes.map(({ method, path }) => `${method === "ALL" ? "ANY" : method} ${path.replace(/:([a-z]+)/g, "{$1}")}`);
+    assert.deepEqual(listed.sort(), served.sort());
+  }
 });
 
 test("unknown paths name the nearest, wrong methods the right ones", async () => {
