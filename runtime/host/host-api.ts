@@ -182,7 +182,7 @@ export function createHostApi(parts: HostApiParts): HostApi {
       if (invoke === undefined)
         throw new KeyfoldError(
           "bad-request",
-          `function ${name} cannot be invoked: its state is more than one step from its source; append to its topic instead`,
+          `function ${name} cannot be invoked: it keeps windows, or no state one step from its source; append to its topic instead`,
         );
       const subtopology = storeSubtopology(fn.manifest, invoke.store);
       const partition = partitionOf(key, partitions.get(invoke.topic) ?? 1);

@@ -32,6 +32,8 @@ export class WorkerSlot {
   #lastBeat = -1;
   /** Functions' own routes that have not answered. */
   readonly #routes = new Set<{ readonly name: string }>();
+  /** Why the thread was ended, where the only route under way is to blame. */
+  #hung: KeyfoldError | undefined;
 
   constructor({ data, log, settled, receive, died }: SlotOptions) {
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
@@ -90,6 +92,9 @@ export class WorkerSlot {
     this.#routes.add(running);
     try {
       return await this.ask<RouteResponse>({ kind: "route", function: fn, route });
+    } catch (thrown) {
+      // The one that hung would hang again: it is not told to come back.
+      throw this.#hung === undefined ? thrown : this.#hung;
     } finally {
       this.#routes.delete(running);
     }
@@ -140,6 +145,7 @@ export class WorkerSlot {
 
   /** Ends the thread at once, whatever it does; `died` is not called. */
   async kill(why?: KeyfoldError): Promise<void> {
+    if (this.#routes.size === 1 && !this.#cells.glimpse().busy) this.#hung = why;
     this.#ended = true;
     this.#server.close();
     this.#requests.rejectAll(

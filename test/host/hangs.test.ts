@@ -179,7 +179,7 @@ describe("code that does not come back", () => {
       Buffer.from((await run.api.route("routed", { method: "GET", path, headers: [], body: null })).body ?? []).toString();
     for (const path of ["/spin", "/spin-later"]) {
       await assert.rejects(route(path), {
-        code: "not-ready",
+        code: "reducer-timeout",
         message: new RegExp(`own route \\(GET ${path} of routed\\) ran longer than 400 ms`),
       });
       assert.equal(await invoke("routed", path, { n: 1 }), 1);
