@@ -80,6 +80,11 @@ export function fatalFailure(failure: RecordFailure, { topic, partition, offset 
   );
 }
 
+/** What a schedule throws belongs to no record that could be left out: it stops the function. */
+export function scheduleFailure(cause: unknown, type: string, fn: string, task: string): KeyfoldError {
+  return new KeyfoldError("task-failed", `function ${fn}, task ${task}: a ${type} schedule threw: ${String(cause)}`, { cause });
+}
+
 /** JSON for people: what JSON lacks becomes text, nothing throws. */
 export function asJson(value: unknown): string {
   if (value === undefined) return "null";

@@ -4,7 +4,7 @@ import { type RecordBatch, valueBytes } from "../log/record-batch.ts";
 import type { RecordContext, TaskGraph } from "../topology/topology.ts";
 import { Collector } from "./collector.ts";
 import { CommitUnit } from "./commit-unit.ts";
-import { emitDeadLetter, fatalFailure } from "./dead-letter.ts";
+import { emitDeadLetter, fatalFailure, scheduleFailure } from "./dead-letter.ts";
 import { brokenBy, RecordFailure } from "./failure.ts";
 import { FailurePolicy, type Verdict } from "./failure-policy.ts";
 import { flushStores } from "./flush-stores.ts";
@@ -146,7 +146,7 @@ export class Task {
 
   /** Fires wall-clock schedules that are due. */
   punctuate(now: number): void {
-    if (this.#schedules.nextWall() <= now) this.#fire("wall-clock", now);
+    if (this.#schedules.nextWall() <= now) this.#inUserCode(() => this.#fire("wall-clock", now));
   }
 
   get nextWallClock(): number {
@@ -210,17 +210,16 @@ export class Task {
     this.#abort = new AbortController();
     this.#schedules.clear();
     this.#streamTime = this.#committedStreamTime;
-    this.#graph = this.#options.subtopology.build(
-      createTaskContext(this.#options, {
-        id: this.id,
-        record: this.#record,
-        collector: this.collector,
-        schedules: this.#schedules,
-        metrics: this.metrics,
-        signal: this.#abort.signal,
-        streamTime: () => this.#streamTime,
-      }),
-    );
+    const context = createTaskContext(this.#options, {
+      id: this.id,
+      record: this.#record,
+      collector: this.collector,
+      schedules: this.#schedules,
+      metrics: this.metrics,
+      signal: this.#abort.signal,
+      streamTime: () => this.#streamTime,
+    });
+    this.#graph = this.#inUserCode(() => this.#options.subtopology.build(context));
   }
 
   /** One record; false: it was not taken (a retry or a rollback is due). */
@@ -355,10 +354,8 @@ export class Task {
 
   /** Caches through the layers until none is dirty: a flush of one store may fill another downstream. */
   #flush(): boolean {
-    const cells = this.#options.cells;
-    cells?.cells.enter(cells.index);
     try {
-      flushStores(this.#options.stores, () => this.#graph?.beforeFlush?.(), this.id);
+      this.#inUserCode(() => flushStores(this.#options.stores, () => this.#graph?.beforeFlush?.(), this.id));
       return true;
     } catch (thrown) {
       if (this.#broken(thrown)) return false;
@@ -370,9 +367,13 @@ export class Task {
       this.#strict = true;
       this.interrupt = { kind: "rollback" };
       return false;
-    } finally {
-      cells?.cells.leave();
     }
+  }
+
+  /** Under the eyes of the watchdog. */
+  #inUserCode<T>(work: () => T): T {
+    const { cells } = this.#options;
+    return cells === undefined ? work() : cells.cells.during(cells.index, work);
   }
 
   #fire(type: "stream-time" | "wall-clock", now: number): void {
@@ -387,14 +388,7 @@ export class Task {
     } catch (thrown) {
       this.collector.rewind();
       if (this.#broken(thrown)) return;
-      this.interrupt = {
-        kind: "failed",
-        error: new KeyfoldError(
-          "task-failed",
-          `function ${this.#options.function}, task ${this.id}: a ${type} schedule threw: ${String(thrown)}`,
-          { cause: thrown },
-        ),
-      };
+      this.interrupt = { kind: "failed", error: scheduleFailure(thrown, type, this.#options.function, this.id) };
     }
   }
 }

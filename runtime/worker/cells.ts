@@ -65,6 +65,16 @@ export class Cells {
     this.#cells[BUSY] = 0;
   }
 
+  /** Runs work that is, or calls, user code. */
+  during<T>(task: number, work: () => T): T {
+    this.enter(task);
+    try {
+      return work();
+    } finally {
+      this.leave();
+    }
+  }
+
   beat(): void {
     this.#add(BEAT, 1);
   }

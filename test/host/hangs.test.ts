@@ -36,6 +36,24 @@ const FUNCTIONS = {
       return n * 10 + event.n;
     },`,
   ),
+  ticking: counting(
+    "ticking",
+    "",
+    `reduce(n = 0, event, ctx) {
+      ctx.schedule(20, "wall-clock", () => { for (;;); });
+      return n + event.n;
+    },`,
+  ),
+  // Comes to an end at the start of the task, and never when the task goes back to its last commit.
+  beginning: `
+import { defineFunction } from "keyfold";
+let begun = 0;
+export default defineFunction<{ n: number }, never>({
+  source: "beginning",
+  init() { if (begun++ > 0) for (;;); },
+  process() { throw new Error("back to the last commit"); },
+});
+`,
   routed: `
 import { defineFunction } from "keyfold";
 export default defineFunction<{ n: number }, number>({ source: "routed", reduce: (n = 0, event) => n + event.n });
@@ -188,6 +206,16 @@ describe("code that does not come back", () => {
     await assert.rejects(route("/nothing"), { code: "function-invalid" });
     assert.deepEqual(run.api.unhealthy(), []);
   });
+
+  for (const fn of ["ticking", "beginning"]) {
+    test(`${fn}: code of no record that spins stops its function, and only that`, async () => {
+      await run.api.append(fn, [{ key: "k", value: event({ n: 1 }) }]);
+      await until("it is stopped", () => run.api.unhealthy().length > 0);
+      assert.match(run.api.unhealthy().join(), new RegExp(`function ${fn}: .*longer than 400 ms`));
+      assert.equal(await invoke("quiet", `after-${fn}`, { n: 1 }), 1);
+      await run.engine.remove(fn);
+    });
+  }
 
   test("with onError fail a reducer that spins stops its function, and only that", async () => {
     assert.equal(await invoke("stubborn", "k", { n: 1 }), 1);
