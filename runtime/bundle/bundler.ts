@@ -5,6 +5,7 @@ import { type BuildContext, type BuildFailure, context, type BuildResult as Esbu
 import type { FunctionSettings, ResolvedConfig } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
 import { writeBuild, writeScratch } from "./build-dir.ts";
+import { checkedDescription } from "./check-description.ts";
 import { type Description, versionOf } from "./describe.ts";
 import { type FunctionOptions, functionOptions } from "./esbuild-options.ts";
 import { bundleError } from "./failures.ts";
@@ -121,11 +122,12 @@ export class Bundler {
   async #inspect(fn: FunctionFile, dir: string, bundle: Uint8Array, map: Uint8Array, settings: FunctionSettings): Promise<Description> {
     const file = await writeScratch(this.#config.buildDir, fn.name, bundle);
     try {
-      return await this.#inspector.inspect(pathToFileURL(file).href, {
+      const description = await this.#inspector.inspect(pathToFileURL(file).href, {
         name: fn.name,
         application: `${this.#config.name}-${fn.name}`,
         settings,
       });
+      return checkedDescription(fn.name, description);
     } catch (thrown) {
       const error = KeyfoldError.from(thrown, "build-failed");
       throw this.#located(

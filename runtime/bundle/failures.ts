@@ -30,6 +30,8 @@ function withChain(error: Message, chain: readonly string[]): Message {
 }
 
 function explained(error: Message): Message {
+  const [, missing] = /^Could not resolve "((?:@[^/"]+\/)?[^./"][^/"]*)/.exec(error.text) ?? [];
+  if (missing !== undefined) return { ...error, notes: [{ text: `If it is an npm package: npm install ${missing}`, location: null }] };
   if (!/No loader is configured for "\.node" files/.test(error.text)) return error;
   return {
     ...error,

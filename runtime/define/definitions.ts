@@ -7,6 +7,36 @@ import { durationMs } from "./duration.ts";
 import type { FunctionTuning, ProcessOptions, ReducerOptions, TimeToLive, TopologyOptions } from "./function.ts";
 import { addNode, type GraphNode, type HasNode, NODE, type TtlSpec } from "./graph.ts";
 
+/** Settings that a function's options may have, which the config has too. */
+const SETTINGS: Readonly<Record<keyof (FunctionTuning & Pick<FunctionSettings, "onError">), true>> = {
+  onError: true,
+  retries: true,
+  "retry.backoff.ms": true,
+  "errors.dead.letter.queue.topic.name": true,
+  "max.in.flight.keys": true,
+  "commit.interval.ms": true,
+  "processing.guarantee": true,
+  "auto.offset.reset": true,
+};
+
+const REDUCER_OPTIONS: readonly (keyof ReducerOptions)[] = [
+  "source",
+  "sink",
+  "reduce",
+  "initial",
+  "window",
+  "emit",
+  "lateTo",
+  "merge",
+  "store",
+  "ttl",
+  "tables",
+  "codec",
+  "timestamp",
+  "schemaVersion",
+  "migrate",
+];
+
 /** A definition from options, or from a bare reducer; checked as far as can be without running it. */
 export function reducerDefinition(options: ReducerOptions): ReducerDefinition {
   const {
@@ -27,6 +57,7 @@ export function reducerDefinition(options: ReducerOptions): ReducerDefinition {
     tables,
     ...settings
   } = options;
+  refuseUnknown(settings, REDUCER_OPTIONS);
   if (typeof reduce !== "function") throw invalid(`reduce must be a function (state, event, ctx) => state, not ${typeof reduce}`);
   if (window === undefined && (emit !== undefined || lateTo !== undefined))
     throw invalid("emit and lateTo are for reducers with a `window`");
@@ -61,7 +92,9 @@ export function reducerDefinition(options: ReducerOptions): ReducerDefinition {
 }
 
 export function processDefinition(options: ProcessOptions<never, never>): GraphDefinition {
-  const { source, sink, codec, timestamp, stores, tables, init, process, ...settings } = options;
+  const { source, sink, codec, timestamp, stores, tables, init, process, ...others } = options;
+  // What is no setting belongs to the processor: see its receiver below.
+  const settings = Object.fromEntries(Object.entries(others).filter(([key]) => Object.hasOwn(SETTINGS, key)));
   if (typeof process !== "function") throw invalid(`process must be a function (record, ctx), not ${typeof process}`);
   const { topics, stream } = sourceOf(source);
   const codecs = codecsOf(codec);
@@ -82,11 +115,19 @@ export function processDefinition(options: ProcessOptions<never, never>): GraphD
 
 export function topologyDefinition(options: TopologyOptions): GraphDefinition {
   const { topology, query, ...settings } = options;
+  refuseUnknown(settings, ["topology", "query"]);
   const ends = isNode(topology) ? [topology] : topology;
   if (!Array.isArray(ends) || ends.length === 0 || !ends.every(isNode)) {
     throw invalid("topology: list what the function comes to: sinks (what `.to(topic)` returns), and tables that are kept to be read");
   }
   return { [DEFINITION]: "graph", roots: ends.map((end: HasNode) => end[NODE]), query, schemaVersion: 1, settings };
+}
+
+function refuseUnknown(settings: object, others: readonly string[]): void {
+  const unknown = Object.keys(settings).filter((key) => !Object.hasOwn(SETTINGS, key));
+  if (unknown.length === 0) return;
+  const known = [...others, ...Object.keys(SETTINGS)];
+  throw invalid(`there is no option ${unknown.map((key) => JSON.stringify(key)).join(", ")}; the options here are ${known.join(", ")}`);
 }
 
 function sourceOf(source: unknown): { readonly topics: readonly string[] | undefined; readonly stream: GraphNode | undefined } {

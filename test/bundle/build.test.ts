@@ -224,6 +224,8 @@ describe("what is wrong in a user's file", () => {
   test("a missing import", async () => {
     const { result } = await built({ "functions/f.ts": 'import x from "./nowhere.ts";\nexport default x;' });
     assert.match(only(result).error.message, /Could not resolve "\.\/nowhere\.ts"\n {2}functions\/f\.ts:1:15/);
+    const other = await built({ "functions/f.ts": 'import x from "@none/such/deep";\nexport default x;' });
+    assert.match(only(other.result).error.message, /functions\/f\.ts:1:15[\s\S]*\n *If it is an npm package: npm install @none\/such$/);
   });
 
   test("a throw at the top of the module points at the source", async () => {
@@ -252,6 +254,40 @@ describe("what is wrong in a user's file", () => {
         ["version", "function-invalid"],
       ],
     );
+  });
+
+  test("options that do not exist, values that are not allowed, topics that cannot be", async () => {
+    const define = (options: string) => `import { defineFunction, stream } from "keyfold"; export default defineFunction({ ${options} });`;
+    const { result } = await built({
+      "functions/option.ts": define('sorce: "a", reduce: (n = 0) => n + 1'),
+      "functions/steps.ts": define('topology: stream("a").to("b"), sink: "c"'),
+      "functions/topic.ts": define('source: stream("a topic"), reduce: (n = 0) => n + 1'),
+      "functions/value.ts": define('source: "a", onError: "fial", retries: -1, reduce: (n = 0) => n + 1'),
+      "functions/zone.ts": define('source: ["a", "b"], sink: "b", reduce: (n = 0) => n + 1'),
+    });
+    const [option, steps, topic, value, cycle] = result.failures.map(({ error }) => error);
+    assert.deepEqual(
+      result.failures.map(({ error }) => error.code),
+      ["function-invalid", "function-invalid", "function-invalid", "function-invalid", "topology-invalid"],
+    );
+    assert.match(option?.message ?? "", /there is no option "sorce"; the options here are source, sink, .*\n {2}functions\/option\.ts:1:/);
+    assert.match(steps?.message ?? "", /there is no option "sink"; the options here are topology, query, /);
+    assert.match(topic?.message ?? "", /"a topic" is not a topic name/);
+    assert.match(value?.message ?? "", /onError: "fial" is not allowed; .*did you mean "fail"[\s\S]*retries: -1 is not allowed/);
+    assert.match(cycle?.message ?? "", /reads the topic b, and its sink is the same/);
+  });
+
+  test("a duration in words, as in the config; what else a processor's options hold is its own", async () => {
+    const { result } = await built({
+      "functions/f.ts": `import { defineFunction } from "keyfold";
+        export default defineFunction({
+          source: "a", sink: "b", "commit.interval.ms": "5 seconds" as never,
+          helper: (n: number) => n + 1,
+          process(record, ctx) { ctx.forward((this as never as { helper(n: number): number }).helper(record.offset)); },
+        } as never);`,
+    });
+    assert.deepEqual(result.failures, []);
+    assert.deepEqual(result.functions[0]?.manifest.settings, { source: ["a"], sink: "b", "commit.interval.ms": 5_000 });
   });
 
   test("one that ends its thread takes nothing else along", async () => {
