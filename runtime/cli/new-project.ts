@@ -21,14 +21,18 @@ export interface PlannedFile {
 
 /** What beginning a project in a directory would write. Touches nothing. */
 export async function planProject(directory: string, name: string): Promise<PlannedFile[]> {
+  const packageFile = await plan(directory, "package.json", (old) => mergedPackage(old, name));
+  const modules = (JSON.parse(packageFile.content) as Json)["type"] === "module";
   const whole: readonly (readonly [path: string, content: string])[] = [
     [CONFIG_FILE, configTemplate(name)],
-    ["tsconfig.json", tsconfigTemplate()],
+    ["tsconfig.json", tsconfigTemplate(modules)],
+    // Functions are ES modules, whatever the package around them is.
+    ...(modules ? [] : [["functions/package.json", '{ "type": "module" }\n'] as const]),
     ["functions/counter.ts", counterTemplate()],
     ["functions/counter.test.ts", counterTestTemplate()],
   ];
   return [
-    await plan(directory, "package.json", (old) => mergedPackage(old, name)),
+    packageFile,
     ...(await Promise.all(whole.map(async ([path, content]) => plan(directory, path, () => content, "clash")))),
     await plan(directory, ".gitignore", mergedIgnores),
   ];
@@ -63,7 +67,7 @@ async function plan(
 
 type Json = Record<string, unknown>;
 
-/** What package.json has stays; what is missing is added. */
+/** What package.json has stays; what is missing is added. One with a `main` and no `type` has modules that would break as ES modules. */
 function mergedPackage(old: string | undefined, name: string): string {
   const additions = packageAdditions(name, packageVersion());
   if (old === undefined) return `${JSON.stringify(additions, null, 2)}\n`;
@@ -73,7 +77,8 @@ function mergedPackage(old: string | undefined, name: string): string {
   } catch (cause) {
     throw new KeyfoldError("bad-request", `package.json is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
-  const merged: Json = { ...additions, ...existing };
+  const { type, ...others } = additions;
+  const merged: Json = { ...others, ...("main" in existing ? {} : { type }), ...existing };
   const has = (group: string, key: string): boolean => key in ((existing[group] ?? {}) as Json);
   for (const group of ["scripts", "dependencies", "devDependencies"] as const) {
     const missing = Object.entries(additions[group]).filter(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { accessSync, constants, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -102,6 +102,12 @@ describe("the package, in a stranger's project", () => {
     write(root, { "functions/visits.ts": FUNCTION });
     await succeeds("npx", ["--no-install", "tsc", "--noEmit"], root);
     await succeeds("npm", ["test", "--silent"], root);
+    const commonjs = join(root, "commonjs");
+    write(commonjs, { "package.json": '{ "type": "commonjs" }' });
+    symlinkSync(join(root, "node_modules"), join(commonjs, "node_modules"));
+    await succeeds("npx", ["--no-install", "keyfold", "init", "--yes"], commonjs);
+    await succeeds("npx", ["--no-install", "tsc", "--noEmit"], commonjs);
+    await succeeds("npm", ["test", "--silent"], commonjs);
     await works(t, root, process.execPath);
     const other = otherNode();
     if (other === undefined) t.diagnostic("there is no other node on this machine");

@@ -34,7 +34,8 @@ export default defineConfig({
 `;
 }
 
-export function tsconfigTemplate(): string {
+/** @param modules whether the config file, which is beside package.json, is an ES module to Node. */
+export function tsconfigTemplate(modules: boolean): string {
   return `{
   "compilerOptions": {
     "target": "ES2023",
@@ -42,7 +43,7 @@ export function tsconfigTemplate(): string {
     "types": ["node"],
     "strict": true,
     "noUncheckedIndexedAccess": true,
-    "verbatimModuleSyntax": true,
+    "verbatimModuleSyntax": ${modules},
     "erasableSyntaxOnly": true,
     "allowImportingTsExtensions": true,
     "skipLibCheck": true,
