@@ -29,11 +29,26 @@ export function brokenStream(cause: unknown): KeyfoldError {
   });
 }
 
+/** A host answers within this, be it that it took too long: its own limit on waiting is `limits["wait.max.ms"]`, 30 s. */
+const ANSWER_MS = 60_000;
+
+/** A host's answer, or `undefined` when none has begun in time. Some fetches of Node 20 never settle, when a server hangs up at once. */
+async function answer(input: Parameters<typeof fetch>[0], init: RequestInit | undefined): Promise<Response | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => (timer = setTimeout(resolve, ANSWER_MS, undefined)));
+  try {
+    return await Promise.race([fetch(input, init), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function reach(input: Parameters<typeof fetch>[0], init: RequestInit | undefined, internalUrl: string): Promise<Response> {
   const { origin } = new URL(input instanceof Request ? input.url : input);
-  let response: Response;
+  let response: Response | undefined;
   try {
-    response = await fetch(input, init);
+    response = await answer(input, init);
+    if (response === undefined) throw new Error("", { cause: new Error(`no answer in ${ANSWER_MS / 1000} s`) });
   } catch (cause) {
     if (init?.signal?.aborted) throw cause;
     throw unreachable(

@@ -47,6 +47,12 @@ export function configInvalid(problems: readonly ConfigProblem[], file: string |
   });
 }
 
+/** The same where nothing but the command line is wrong. */
+export function flagsInvalid(problems: readonly ConfigProblem[]): KeyfoldError {
+  const text = problems.map(({ key, message }) => `${key}: ${message}`).join("\n  ");
+  return new KeyfoldError("bad-request", text, { details: { problems } });
+}
+
 /** "did you mean ...?" for a word, if one of the candidates is near enough. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   if (candidates.length === 0) return undefined;

@@ -5,8 +5,8 @@ import { layerSchema } from "./schema.ts";
 
 const PREFIX = "KEYFOLD_";
 
-/** Variables the command line reads itself. */
-const OTHERS = ["KEYFOLD_ENV", "KEYFOLD_CONFIG", "KEYFOLD_URL", "KEYFOLD_INTERNAL_URL", "KEYFOLD_TOKEN"];
+/** Variables that are read elsewhere. */
+const OTHERS = ["KEYFOLD_ENV", "KEYFOLD_CONFIG", "KEYFOLD_URL", "KEYFOLD_INTERNAL_URL", "KEYFOLD_TOKEN", "KEYFOLD_LOG_FORMAT"];
 
 /** One setting that a variable can set. */
 export interface Variable {

@@ -1,4 +1,4 @@
-import { type ConfigProblem, checkLayer, configInvalid, dotted, nearest } from "./check.ts";
+import { type ConfigProblem, checkLayer, configInvalid, dotted, flagsInvalid, nearest } from "./check.ts";
 import { environmentLayer } from "./environment.ts";
 import { importConfigFile } from "./import-file.ts";
 import { locateProject, projectName } from "./locate.ts";
@@ -28,7 +28,7 @@ export interface LoadOptions {
 /**
  * The project's config: flags over environment variables over the `env` overlay over the config over defaults.
  * A project without a config file is fine.
- * @throws KeyfoldError `config-invalid`, listing every problem there is.
+ * @throws KeyfoldError `config-invalid`, listing every problem there is; `bad-request` where only flags are wrong.
  */
 export async function loadConfig(options: LoadOptions = {}): Promise<ResolvedConfig> {
   const { cwd = process.cwd(), environment = process.env, flags = {}, flagNames = {}, dev = false } = options;
@@ -44,15 +44,14 @@ export async function loadConfig(options: LoadOptions = {}): Promise<ResolvedCon
   const env = options.env ?? (environment["KEYFOLD_ENV"] || undefined);
   if (env !== undefined && overlays[env] === undefined && problems.length === 0) problems.push(unknownOverlay(env, Object.keys(overlays)));
 
-  const layers = [
-    base,
-    (env === undefined ? undefined : overlays[env]) ?? {},
-    take(environmentLayer(environment)),
-    take(checkLayer(layerSchema, flags, (path) => flagNames[dotted(path)] ?? dotted(path))),
-  ];
+  const ofFile = problems.length;
+  const given = checkLayer(layerSchema, flags, (path) => flagNames[dotted(path)] ?? dotted(path));
+  const layers = [base, (env === undefined ? undefined : overlays[env]) ?? {}, take(environmentLayer(environment)), take(given)];
+  if (given.problems.length > 0 && given.problems.length === problems.length) throw flagsInvalid(problems);
+  // An environment variable that is wrong is no fault of the file.
+  if (problems.length > 0) throw configInvalid(problems, ofFile === 0 ? undefined : file);
   const resolved = resolveConfig(layers.reduce(overlay), { root, file, fallbackName: projectName(root), dev });
-  if (problems.length === 0) problems.push(...resolved.problems);
-  if (problems.length > 0) throw configInvalid(problems, file);
+  if (resolved.problems.length > 0) throw configInvalid(resolved.problems, file);
   return resolved.config;
 }
 

@@ -68,16 +68,22 @@ const engineSettings = {
     default: 45_000,
     doc: "A host that has not been heard of for so long loses its tasks. Kafka log only.",
   }),
-  "num.standby.replicas": setting(whole(0, 16), { default: 0, doc: "Copies of each store kept warm on other hosts. Kafka log only." }),
+  "num.standby.replicas": setting(whole(0, 16), {
+    default: 0,
+    doc: "Copies of each store kept warm on other hosts. Standbys are not there yet: no copies are kept, and a host that is asked for them says so.",
+  }),
   "acceptable.recovery.lag": setting(whole(0), {
     unit: "records",
     default: 10_000,
-    doc: "How far behind a copy may be and still count as caught up.",
+    doc: "How far behind a copy may be and still count as caught up. Of standbys, which are not there yet: no effect.",
   }),
-  "max.warmup.replicas": setting(whole(1), { default: 2, doc: "Copies that may be warming up at once, to bound what it costs." }),
+  "max.warmup.replicas": setting(whole(1), {
+    default: 2,
+    doc: "Copies that may be warming up at once, to bound what it costs. Of standbys, which are not there yet: no effect.",
+  }),
   "probing.rebalance.interval.ms": setting(duration(60_000), {
     default: 600_000,
-    doc: "How often to look whether a copy has caught up and can take over.",
+    doc: "How often to look whether a copy has caught up and can take over. Of standbys, which are not there yet: no effect.",
   }),
   "state.memory.bytes": setting(bytes(8 * MIB), {
     default: 128 * MIB,

@@ -154,7 +154,8 @@ export function createHostApi(parts: HostApiParts): HostApi {
         all.map(async (topic) => {
           const places = Array.from({ length: topic.partitions }, (_, partition) => ({ topic: topic.name, partition }));
           const ranges = await log.offsets(places);
-          const internal = [...functions.values()].some((fn) => topic.name.startsWith(`${fn.application}-`));
+          // By name alone: those of functions that are gone are still there.
+          const internal = topic.name.startsWith(`${config.name}-`) && /-(changelog|repartition)$/.test(topic.name);
           return { ...topic, internal, offsets: ranges.map(({ start, end }, partition) => ({ partition, start, end })) };
         }),
       );

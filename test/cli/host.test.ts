@@ -32,6 +32,8 @@ describe("asking a host", () => {
     const host = await startHost(config);
     t.after(() => host.stop());
     await host.running;
+    // What a function that is no more has left behind.
+    for (const rest of ["state-changelog", "dead-letters"]) await host.log.ensureTopic({ name: `test-app-gone-${rest}`, partitions: 1 });
     for (const key of ["alice", "bob", "alice", "carol"]) await invoke(host.publicUrl, key);
     return (argv, onStop) =>
       cli(argv, {
@@ -68,7 +70,8 @@ describe("asking a host", () => {
     const topics = (await ask(["topics"])).stdout;
     assert.match(topics, /counts +4 +4 /);
     assert.doesNotMatch(topics, /changelog/);
-    assert.match((await ask(["topics", "--all"])).stdout, /test-app-counter-state-changelog/);
+    assert.match(topics, /test-app-gone-dead-letters/);
+    assert.match((await ask(["topics", "--all"])).stdout, /test-app-counter-state-changelog[\s\S]*test-app-gone-state-changelog/);
     assert.equal((JSON.parse((await ask(["tasks", "--json"])).stdout) as { tasks: unknown[] }).tasks.length, 4);
 
     const events = (await ask(["tail", "counts", "--no-follow", "--json"])).stdout
@@ -94,7 +97,10 @@ describe("asking a host", () => {
 
 describe("start", () => {
   test("builds, says where it listens, runs, stops cleanly; state and offsets are there again after", async (t) => {
-    const root = project({ "functions/counter.ts": counter(1) });
+    const root = project({
+      "functions/counter.ts": counter(1),
+      "wrangler-like.config.ts": 'export default { "num.standby.replicas": 1 };',
+    });
     for (const round of [1, 2]) {
       const host = spawnCli(t, ["start", ...PORTS], root);
       const listening = await host.line();
@@ -105,6 +111,7 @@ describe("start", () => {
       assert.equal((await invoke(listening["public"], "alice"))["value"], round);
       host.kill(round === 1 ? "SIGTERM" : "SIGINT");
       assert.equal(await host.exited, 0, host.stderr());
+      assert.match(host.stderr(), /standbys are not there yet/);
     }
   });
 
@@ -161,6 +168,19 @@ describe("dev", () => {
     assert.equal(again["event"], "listening");
     assert.equal((await dev.line())["event"], "running");
     assert.equal((await invoke(again["public"], "alice"))["value"], 221);
+
+    // Valid, but the topic is there with four partitions: the host cannot start, and goes on under the config as it was.
+    write(root, { "wrangler-like.config.ts": "export default { topics: { counts: { partitions: 8 } } };" });
+    assert.equal((await dev.line())["event"], "config-changed");
+    const back = await dev.line();
+    assert.equal(back["event"], "listening");
+    assert.match(dev.stderr(), /"topic-mismatch"/);
+    assert.equal((await dev.line())["event"], "running");
+    assert.equal((await invoke(back["public"], "alice"))["value"], 321);
+    write(root, { "wrangler-like.config.ts": "export default { topics: { counts: { partitions: 4 } } };" });
+    assert.equal((await dev.line())["event"], "config-changed");
+    assert.equal((await dev.line())["event"], "listening");
+    assert.equal((await dev.line())["event"], "running");
 
     dev.kill("SIGTERM");
     assert.equal(await dev.exited, 0, dev.stderr());

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -105,6 +105,28 @@ describe("no host", () => {
     assert.equal(code, 4);
     assert.match(stderr, /is not a keyfold host/);
   });
+
+  test("what takes the connection and never answers is given up", async (t) => {
+    const sockets: Socket[] = [];
+    let taken = (): void => {};
+    const connected = new Promise<void>((resolve) => (taken = resolve));
+    const server = createTcpServer((socket) => {
+      sockets.push(socket);
+      taken();
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.after(() => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    });
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const asked = cli(["list", "--url", `http://127.0.0.1:${(server.address() as AddressInfo).port}`]);
+    await connected;
+    t.mock.timers.tick(60_000);
+    const { code, stderr } = await asked;
+    assert.equal(code, 4);
+    assert.match(stderr, /no host answers at .* \(no answer in 60 s\)/);
+  });
 });
 
 describe("build", () => {
@@ -138,6 +160,10 @@ describe("build", () => {
     assert.equal(code, 5);
     assert.match(stderr, /nam: unknown key .*did you mean "name"/);
     assert.match(stderr, /--port: "http" is not allowed/);
+    const fine = project({ "functions/ok.ts": COUNTER });
+    const flag = await cli(["start", "--port", "http", "--internal-port", "70000"], { cwd: fine });
+    assert.equal(flag.code, 2);
+    assert.match(flag.stderr, /^✗ --port: "http" is not allowed.*\n {2}--internal-port: 70000 is not allowed/);
   });
 });
 
@@ -197,6 +223,20 @@ describe("init", () => {
     assert.equal(readFileSync(join(root, "functions/counter.ts"), "utf8"), "mine");
     assert.equal((await cli(["init", "--yes", "--force"], { cwd: root })).code, 0);
     assert.notEqual(readFileSync(join(root, "functions/counter.ts"), "utf8"), "mine");
+  });
+
+  test("in a package of CommonJS modules, which stay so: functions are ES modules all the same", async () => {
+    for (const already of ['{ "type": "commonjs" }', '{ "main": "index.js" }']) {
+      const root = project({ "package.json": already });
+      assert.equal((await cli(["init", "--yes", "--name", "shop"], { cwd: root })).code, 0);
+      const read = (path: string) => JSON.parse(readFileSync(join(root, path), "utf8")) as { type?: string };
+      assert.notEqual(read("package.json").type, "module");
+      assert.equal(read("functions/package.json").type, "module");
+      assert.equal((await cli(["build"], { cwd: root })).code, 0);
+    }
+    const fresh = project({ "package.json": '{ "dependencies": {} }' });
+    await cli(["init", "--yes"], { cwd: fresh });
+    assert.ok(!existsSync(join(fresh, "functions/package.json")));
   });
 
   test("into a directory, with a name; a bad name writes nothing", async () => {

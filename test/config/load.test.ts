@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { loadConfig } from "../../runtime/config/load.ts";
 import type { ConfigLayer } from "../../runtime/config/types.ts";
 import { KeyfoldError } from "../../runtime/errors.ts";
-import { project } from "../fixtures/project.ts";
+import { project, write } from "../fixtures/project.ts";
 
 const config = (body: string): Record<string, string> => ({
   "wrangler-like.config.ts": `import { defineConfig } from "keyfold/config";\nexport default defineConfig(${body});\n`,
@@ -248,5 +248,8 @@ describe("precedence", () => {
     const found = await problems(loadConfig({ cwd: root, environment: { KEYFOLD_COMIT_INTERVAL_MS: "1", KEYFOLD_HTTP_PORT: "many" } }));
     assert.match(found.message, /KEYFOLD_COMIT_INTERVAL_MS: unknown environment variable; did you mean KEYFOLD_COMMIT_INTERVAL_MS\?/);
     assert.match(found.message, /environment variable KEYFOLD_HTTP_PORT: "many" is not allowed; it must be a whole number from 0 to 65535/);
+    write(root, { "wrangler-like.config.ts": "export default {};" });
+    const beside = await problems(loadConfig({ cwd: root, environment: { KEYFOLD_HTTP_PORT: "many" } }));
+    assert.match(beside.message, /^the configuration is not valid:\n/, "the file is not to blame");
   });
 });

@@ -1,6 +1,7 @@
 import type { ResolvedConfig } from "../../config/resolved.ts";
 import { KeyfoldError } from "../../errors.ts";
 import type { Command } from "../command.ts";
+import type { DevSession as Session } from "../dev-session.ts";
 import { EXIT } from "../exit-codes.ts";
 import { HOST_OPTIONS } from "../project-options.ts";
 
@@ -23,11 +24,25 @@ export const dev: Command = {
     });
     try {
       let config: ResolvedConfig = await projectConfig(context, true);
+      let before: ResolvedConfig | undefined;
       while (!asked) {
         const woken = new Promise<"stop" | "config">((resolve) => (wake = resolve));
-        const session = await DevSession.start(config, output, () => wake("config"));
+        let session: Session;
         try {
-          if (!asked) config = (await nextConfig(woken)) ?? config;
+          session = await DevSession.start(config, output, () => wake("config"));
+        } catch (thrown) {
+          // A config may be valid, and the host not start with it: a topic with other partitions, a port that is taken.
+          if (before === undefined) throw thrown;
+          output.error(KeyfoldError.from(thrown));
+          output.note("starting again with the config as it was");
+          config = before;
+          before = undefined;
+          continue;
+        }
+        try {
+          before = undefined;
+          const next = asked ? undefined : await nextConfig(woken);
+          if (next !== undefined) [before, config] = [config, next];
         } finally {
           await session.close();
         }
