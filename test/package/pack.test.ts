@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { accessSync, constants, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
@@ -114,6 +114,13 @@ describe("the package, in a stranger's project", () => {
     else {
       t.diagnostic(`also on ${(await succeeds(other, ["--version"], root)).trim()}`);
       await works(t, root, other);
+      // In a checkout, by hand: the sources are for a newer Node than that, and what to do is said.
+      const isNative = (await succeeds(other, ["-p", "Boolean(process.features.typescript)"], root)).trim() === "true";
+      if (!isNative) {
+        const refused = spawnSync(other, [join(REPOSITORY, "bin/keyfold.mjs"), "--version"], { encoding: "utf8" });
+        assert.equal(refused.status, 1);
+        assert.match(refused.stderr, /needs Node 22\.18 or later: `npx keyfold`/);
+      }
     }
   });
 });

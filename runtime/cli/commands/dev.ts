@@ -9,7 +9,7 @@ export const dev: Command = {
   name: "dev",
   summary: "Run the functions, and again whenever they change.",
   description:
-    "A changed function is swapped in place and keeps its state; one that does not build leaves its last good version running. States are frozen, so a reducer that changes one in place fails loudly.",
+    "A changed function is swapped in place and keeps its state; one that does not build leaves its last good version running. A config that is not valid, or that a host cannot start with, leaves the one before in force. States are frozen, so a reducer that changes one in place fails loudly.",
   options: HOST_OPTIONS,
   json: 'one document a line: { event: "listening" | "running" | "built" | "failed" | "removed" | "config-changed", ... }',
   examples: [["keyfold dev", "runs everything in functions/ on ports 8787 and 8788"]],
