@@ -40,8 +40,11 @@ export class WorkerSlot {
     this.#worker = new Worker(new URL(`../worker/entry.${extension}`, import.meta.url), {
       name: `keyfold-worker-${data.id}`,
       workerData: { ...data, cells: this.#cells.buffer } satisfies WorkerData,
+      stdout: true,
       resourceLimits: { maxOldGenerationSizeMb: Math.ceil(data.limits["worker.heap.max.bytes"] / 2 ** 20), maxYoungGenerationSizeMb: 24 },
     });
+    // What functions print is for people; stdout is data.
+    this.#worker.stdout.on("data", (chunk: Buffer) => process.stderr.write(chunk));
     this.threadId = this.#worker.threadId;
     this.#port = new BatchingPort(this.#worker, (message) => {
       if (this.#ended) return;

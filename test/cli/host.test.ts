@@ -98,7 +98,8 @@ describe("asking a host", () => {
 describe("start", () => {
   test("builds, says where it listens, runs, stops cleanly; state and offsets are there again after", async (t) => {
     const root = project({
-      "functions/counter.ts": counter(1),
+      // What a function prints goes to stderr: every line of stdout is a document.
+      "functions/counter.ts": `console.log("at its top");${counter(1).replace("n + 1", '(console.log("in its reducer"), n + 1)')}`,
       "wrangler-like.config.ts": 'export default { "num.standby.replicas": 1 };',
     });
     for (const round of [1, 2]) {
@@ -111,7 +112,8 @@ describe("start", () => {
       assert.equal((await invoke(listening["public"], "alice"))["value"], round);
       host.kill(round === 1 ? "SIGTERM" : "SIGINT");
       assert.equal(await host.exited, 0, host.stderr());
-      assert.match(host.stderr(), /standbys are not there yet/);
+      for (const said of [/standbys are not there yet/, /^at its top$/m, /^in its reducer$/m]) assert.match(host.stderr(), said);
+      await assert.rejects(host.line(), /the process ended/, "nothing more on stdout");
     }
   });
 
