@@ -17,11 +17,13 @@ export const routes = new Hono<{ Bindings: { state: { list(options?: object): Pr
 
 test("pages of large states end before they are too large to send, and miss nothing", async (t) => {
   const project = await createProject({ large: LARGE });
-  t.after(() => project.remove());
   const run = await startEngine(
     await project.config({ "state.dir": `${project.dir}/state`, "num.stream.threads": 2, defaultPartitions: 4 }),
   );
-  t.after(() => run.stop());
+  t.after(async () => {
+    await run.stop();
+    await project.remove();
+  });
   const keys = Array.from({ length: 30 }, (_, i) => `large-${i}`);
   const positions = await run.api.append(
     "large-events",
