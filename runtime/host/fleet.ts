@@ -312,7 +312,8 @@ export class Fleet {
       error: error.message,
       ...(task === undefined ? {} : { function: task.function, task: taskName(task), offset: culprit.offset }),
     });
-    if (task !== undefined) this.#blame(task, error, culprit, hung);
+    // A worker may be held up by something else than what it awaits: only a second time proves that.
+    if (task !== undefined) this.#blame(task, error, culprit, hung && last.busy);
     else if (member.unexplained >= UNEXPLAINED) {
       member.unexplained = 0;
       const name = member.tasks.find(({ index }) => index === last.call.task)?.function;
@@ -324,7 +325,7 @@ export class Fleet {
       this.#o.notice("warn", "task directories of a dead worker are still locked", { worker: id, error: String(thrown) }),
     );
     if (this.#closing) return;
-    member.slot = this.#spawn(id, unexplained);
+    member.slot = this.#spawn(id, hung && !last.busy && last.unsettled > 0);
     member.replacing = false;
     const tasks = member.tasks.filter((one) => this.#o.function(one.function)?.error === undefined);
     const code = [...new Set(tasks.map((one) => one.function))].flatMap((name) => this.#o.function(name)?.code ?? []);

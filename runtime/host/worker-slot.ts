@@ -6,6 +6,7 @@ import type { FromWorker, ToWorker, WorkerData } from "../worker/messages.ts";
 import { BatchingPort } from "../worker/port.ts";
 import { Requests } from "../worker/requests.ts";
 import type { RouteRequest, RouteResponse } from "./api.ts";
+import { LifeSigns } from "./life-signs.ts";
 import { LogServer } from "./log-server.ts";
 
 export interface SlotOptions {
@@ -27,9 +28,7 @@ export class WorkerSlot {
   readonly #server: LogServer;
   readonly #cells = new Cells();
   #ended = false;
-  #stuckSince = 0;
-  #lastSequence = -1;
-  #lastBeat = -1;
+  readonly #signs = new LifeSigns();
   /** Functions' own routes that have not answered. */
   readonly #routes = new Set<{ readonly name: string }>();
   /** Why the thread was ended, where the only route under way is to blame. */
@@ -113,16 +112,10 @@ export class WorkerSlot {
    * reducers, shows in no cell: while any is under way the event loop must turn, which pings show.
    */
   stuckFor(now: number): number {
-    const { busy, sequence, beat, unsettled } = this.#cells.glimpse();
-    const called = unsettled > 0 || this.#routes.size > 0;
+    const glimpse = this.#cells.glimpse();
+    const called = glimpse.unsettled > 0 || this.#routes.size > 0;
     if (called) this.send({ kind: "ping" });
-    if ((!busy && !called) || sequence !== this.#lastSequence || beat !== this.#lastBeat) {
-      this.#lastSequence = sequence;
-      this.#lastBeat = beat;
-      this.#stuckSince = now;
-      return 0;
-    }
-    return now - this.#stuckSince;
+    return this.#signs.stuckFor(now, glimpse, called);
   }
 
   glimpse(): Glimpse {
