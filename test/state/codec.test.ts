@@ -184,6 +184,15 @@ describe("what stored bytes may be", () => {
     }
   });
 
+  test("bytes that would decode behind any other first byte are refused for that byte alone", () => {
+    const bytes = encode(codec(), "k", { a: 1 }, 1);
+    for (let first = 0; first < 256; first++) {
+      if (first === VALUE_FORMAT) continue;
+      bytes[0] = first;
+      assert.match(fails("state-unreadable", () => codec().decode("k", bytes)).message, /not in a format this version knows/);
+    }
+  });
+
   test("truncated or damaged bytes never give a value that was not written, and never anything but state-unreadable", () => {
     const whole = encode(codec(), "k", { a: [1, 2, 3], text: "hello", when: new Date(5), m: new Map([["k", 1n]]) }, 1_700_000_000_000);
     for (let length = 0; length < whole.length; length++) fails("state-unreadable", () => codec().decode("k", whole.subarray(0, length)));

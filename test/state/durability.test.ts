@@ -121,6 +121,34 @@ describe("restart", () => {
     }
   });
 
+  test("what the log has not acknowledged is not in the engine, whoever looks", async (t) => {
+    const dir = tempDir(t);
+    const changelog = new Changelog();
+    const store = await open<number>(dir);
+    store.put("a", 1, 1);
+    commit(store, changelog);
+    store.put("a", 2, 2);
+    store.put("b", 2, 2);
+    store.delete("a", 3);
+    store.flush();
+    assert.notEqual(store.takeChangelog(), undefined);
+    assert.deepEqual(
+      entries(store).map(([key]) => key),
+      ["b"],
+    );
+    const copy = tempDir(t);
+    cpSync(dir, copy, { recursive: true });
+    store.rollback();
+    assert.deepEqual(entries(store), [["a", 1, 1]]);
+    await store.close();
+    for (const at of [dir, copy]) {
+      const again = await open<number>(at);
+      assert.deepEqual(entries(again), [["a", 1, 1]]);
+      assert.equal(again.position()?.offset, changelog.end);
+      await again.close();
+    }
+  });
+
   test("a batch that begins below the position does not bring older values back", async (t) => {
     const changelog = new Changelog();
     const store = await open<number>(tempDir(t));
