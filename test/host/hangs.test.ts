@@ -26,6 +26,17 @@ const FUNCTIONS = {
       return n + event.n;
     },`,
   ),
+  careless: counting(
+    "careless",
+    "",
+    `reduce(n = 0, event) {
+      if (event.how === "promise") void Promise.reject(new Error("nobody hears"));
+      if (event.how === "text") void Promise.reject("not even an error");
+      if (event.how === "fetch") void fetch("http://127.0.0.1:1/");
+      if (event.how === "timer") setTimeout(() => { throw new Error("too late"); });
+      return n + event.n;
+    },`,
+  ),
   waits: counting(
     "waits",
     `"max.in.flight.keys": 4,`,
@@ -126,6 +137,13 @@ describe("code that does not come back", () => {
       run.api.get("spins", "many", { atLeast: positions[4] as { partition: number; offset: number } }).catch(() => undefined),
     );
     assert.equal((JSON.parse(text) as { value: unknown }).value, 21);
+  });
+
+  test("a promise that nobody awaits, a callback that throws: told, and everybody goes on", async () => {
+    let sum = 0;
+    for (const how of ["promise", "text", "fetch", "timer", "nothing"]) assert.equal(await invoke("careless", "k", { n: 1, how }), ++sum);
+    assert.equal(await invoke("quiet", "careless", { n: 1 }), 1);
+    assert.deepEqual(run.api.unhealthy(), []);
   });
 
   test("a heap that is full: the thread dies, the record is found and goes aside", async () => {
@@ -230,6 +248,7 @@ describe("code that does not come back", () => {
       spins: "RUNNING",
       stubborn: "ERROR",
       hungry: "RUNNING",
+      careless: "RUNNING",
       waits: "RUNNING",
       routed: "RUNNING",
     });
