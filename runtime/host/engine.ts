@@ -201,7 +201,15 @@ export class Engine {
   }
 
   async #run(fn: HostedFunction): Promise<void> {
-    await ensureTopics(this.#o.log, this.#o.config, fn.manifest, this.#partitions);
+    try {
+      await ensureTopics(this.#o.log, this.#o.config, fn.manifest, this.#partitions);
+    } catch (thrown) {
+      // Told by whoever asked for it; whoever looks later finds the reason here.
+      const error = KeyfoldError.from(thrown);
+      fn.fail(error);
+      this.#invoker.fail(fn.name, stopped(fn.name, error));
+      throw error;
+    }
     const tasks = tasksOf(fn.manifest, this.#partitions);
     const { join } = this.#o;
     if (join === undefined) this.#assigned(fn, tasks);

@@ -120,6 +120,34 @@ describe("the life of a host", () => {
     await source("late", undefined);
   });
 
+  test("a function whose sources do not match is told with the reason, wherever one looks, until it is repaired", async () => {
+    const { api } = await start("mismatch", { topics: { events: { partitions: 2 }, rates: { partitions: 3 } } });
+    const joined = (rest: string): string => `
+import { defineFunction, stream, table } from "keyfold";
+export default defineFunction({
+  source: stream<{ n: number }>("events")${rest}.join(table<number>("rates"), (event, rate) => ({ n: event.n * rate })),
+  reduce: (sum = 0, event) => sum + event.n,
+});
+`;
+    await assert.rejects(swap("joined", joined("")), { code: "topology-invalid" });
+    const why = /events has 2, rates has 3/;
+    const listed = (await api.functions()).find(({ name }) => name === "joined");
+    assert.equal(listed?.state, "ERROR");
+    assert.match(listed?.error ?? "", why);
+    assert.match(api.unhealthy().join(), why);
+    // As any function that has failed: those that can run do.
+    assert.deepEqual(api.notReady(), []);
+    await assert.rejects(async () => api.get("joined", "a", {}), { code: "task-failed", message: why });
+    await swap("joined", joined(".repartition()"));
+    assert.equal((await api.functions()).find(({ name }) => name === "joined")?.state, "RUNNING");
+    assert.deepEqual(api.unhealthy(), []);
+
+    // A good one that becomes bad is not left as running.
+    await swap("joined", joined("")).catch(() => {});
+    assert.match((await api.functions()).find(({ name }) => name === "joined")?.error ?? "", why);
+    await source("joined", undefined);
+  });
+
   test("the listeners hear of every state, and of what is restored from where", async () => {
     const states: string[] = [];
     const restores: RestoreEvent[] = [];
