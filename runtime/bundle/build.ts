@@ -67,7 +67,7 @@ export async function isStale(config: ResolvedConfig): Promise<boolean> {
   // A host may be given what was built, and no sources.
   if (!existsSync(config.functionsDir) && builtNames(config.buildDir).length > 0) return false;
   const { functions, refused } = functionFiles(config);
-  if (refused.length > 0 || readManifests(config.buildDir).length !== functions.length) return true;
+  if (functions.length === 0 || refused.length > 0 || readManifests(config.buildDir).length !== functions.length) return true;
   const version = packageVersion();
   const stale = await Promise.all(
     functions.map(async ({ name }) => {

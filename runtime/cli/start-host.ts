@@ -1,5 +1,7 @@
+import { relative } from "node:path";
 import { build, isStale } from "../bundle/build.ts";
 import type { ResolvedConfig } from "../config/resolved.ts";
+import { KeyfoldError } from "../errors.ts";
 import { startHost } from "../host/host.ts";
 import { buildDocument, reportBuild } from "./build-report.ts";
 import type { CommandContext } from "./command.ts";
@@ -52,9 +54,19 @@ async function buildWhenStale(output: Output, config: ResolvedConfig): Promise<b
   const started = performance.now();
   const result = await build(config);
   const ms = performance.now() - started;
-  const failed = result.failures.length > 0 || result.functions.length === 0;
+  const failed = result.failures.length > 0;
+  if (!failed && result.functions.length === 0) throw noFunctions(config);
   // With --json stdout begins with the listening line, so a build only speaks when it fails.
   if (!output.json) reportBuild(output, config, result, ms);
   else if (failed) output.document({ event: "build-failed", ...buildDocument(config, result, ms) });
   return !failed;
+}
+
+function noFunctions(config: ResolvedConfig): KeyfoldError {
+  const dir = relative(config.root, config.functionsDir) || config.functionsDir;
+  return new KeyfoldError(
+    "config-invalid",
+    `there is nothing to run: no function in ${dir}\nA function is a .ts or .js file there; \`keyfold init\` writes a first one.`,
+    { details: { functionsDir: config.functionsDir } },
+  );
 }

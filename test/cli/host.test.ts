@@ -124,6 +124,18 @@ describe("start", () => {
     assert.equal(await host.exited, 1);
   });
 
+  test("nothing to run is said as that, also when what was built is no more", async (t) => {
+    const root = project({ "functions/README.md": "later" });
+    write(root, { ".keyfold/build/gone/manifest.json": '{ "format": 1, "name": "gone" }', ".keyfold/build/gone/bundle.mjs": "" });
+    for (const _ of [1, 2]) {
+      const host = spawnCli(t, ["start", ...PORTS], root);
+      assert.equal(await host.exited, 5);
+      const { error } = JSON.parse(host.stderr()) as { error: { code: string; message: string } };
+      assert.equal(error.code, "config-invalid");
+      assert.match(error.message, /no function in functions\n.*keyfold init/);
+    }
+  });
+
   test("a port that is taken is said plainly", async (t) => {
     const root = project({ "functions/counter.ts": counter(1) });
     const first = spawnCli(t, ["start", ...PORTS], root);
