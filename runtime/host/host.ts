@@ -78,6 +78,8 @@ export async function startHost(config: ResolvedConfig, options: HostOptions = {
     ...(options.onStateChange === undefined ? {} : { onStateChange: options.onStateChange }),
   });
   const listeners: Listening[] = [];
+  let open: () => void = () => {};
+  const ready = new Promise<void>((resolve) => (open = resolve));
   let stopping: Promise<boolean> | undefined;
   const stop = (): Promise<boolean> => {
     stopping ??= (async () => {
@@ -90,7 +92,7 @@ export async function startHost(config: ResolvedConfig, options: HostOptions = {
     return stopping;
   };
   try {
-    await engine.start(manifests);
+    // The ports before the tasks: where one is taken, nothing has begun.
     if (options.http !== false) {
       const { port, host, internalPort, internalHost } = config.http;
       const http = {
@@ -99,17 +101,22 @@ export async function startHost(config: ResolvedConfig, options: HostOptions = {
       };
       const publicApp = createPublicApp(engine.api, http);
       metrics.live(publicApp.live);
-      listeners.push(await listen(publicApp, { port, host, flag: "--port" }));
+      listeners.push(await listen(publicApp, { port, host, flag: "--port", ready }));
       listeners.push(
         await listen(createInternalApp(engine.api, http), {
           port: internalPort,
           host: internalHost,
           flag: "--internal-port",
           loopbackOnly: true,
+          ready,
         }),
       );
     }
+    await engine.start(manifests);
+    open();
   } catch (thrown) {
+    // Requests that wait are not answered any more.
+    await Promise.all(listeners.map((listener) => listener.close(0)));
     await stop();
     throw thrown;
   }

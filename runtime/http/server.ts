@@ -35,6 +35,8 @@ export interface ListenOptions {
   readonly flag?: string;
   /** Refuse to bind to anything but loopback: what is served there trusts whoever reaches it. Default false. */
   readonly loopbackOnly?: boolean;
+  /** Requests wait for this: the port is taken before there is anything to answer with. It may stay open for ever, not reject. */
+  readonly ready?: Promise<void>;
 }
 
 export interface Listening {
@@ -53,6 +55,8 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<List
       { details: { host } },
     );
   }
+  let { ready } = options;
+  void ready?.then(() => (ready = undefined));
   const server = createServer(
     {
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -64,15 +68,19 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<List
       // Refused below, with a problem document.
       requireHostHeader: false,
     },
-    getRequestListener((request, env) => fetch(app, request, env as Bindings), { hostname: host, errorHandler: badRequest }) as (
-      ...args: unknown[]
-    ) => void,
+    getRequestListener(
+      (request, env) => {
+        const answer = () => fetch(app, request, env as Bindings);
+        return ready === undefined ? answer() : ready.then(answer);
+      },
+      { hostname: host, errorHandler: badRequest },
+    ) as (...args: unknown[]) => void,
   );
   // An expectation other than 100-continue is not met, nor is it a reason to refuse (RFC 9110, 10.1.1).
   server.on("checkExpectation", (request, response) => server.emit("request", request, response));
   server.setTimeout(app.longestWaitMs + STALLED_MS);
   server.on("clientError", refuse);
-  const direct = app.direct === undefined ? undefined : takeDirect(server, app.direct);
+  const direct = app.direct === undefined ? undefined : takeDirect(server, app.direct, () => ready === undefined);
   await bind(server, host, port, flag);
   const address = server.address() as AddressInfo;
   let closing: Promise<void> | undefined;
@@ -83,18 +91,15 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<List
   };
 }
 
-/** Puts the short cut before Node's own handling of connections, which gets every connection the short cut is not for. */
-function takeDirect(server: Server, route: DirectRoute): DirectConnections {
+/** Puts the short cut before Node's own handling of connections, which gets every connection the short cut is not for, and all until it is open. */
+function takeDirect(server: Server, route: DirectRoute, open: () => boolean): DirectConnections {
   const serve = server.listeners("connection") as ((this: Server, socket: Socket) => void)[];
   server.removeAllListeners("connection");
-  const direct = new DirectConnections({
-    route,
-    keepAliveMs: KEEP_ALIVE_MS,
-    handOver: (socket) => {
-      for (const listener of serve) listener.call(server, socket);
-    },
-  });
-  server.on("connection", (socket: Socket) => direct.accept(socket));
+  const handOver = (socket: Socket): void => {
+    for (const listener of serve) listener.call(server, socket);
+  };
+  const direct = new DirectConnections({ route, keepAliveMs: KEEP_ALIVE_MS, handOver });
+  server.on("connection", (socket: Socket) => (open() ? direct.accept(socket) : handOver(socket)));
   return direct;
 }
 

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, rm, utimes, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { pino } from "pino";
@@ -188,6 +190,30 @@ export default defineFunction({
     );
     assert.equal(await invoke("sum", "a", 1), 1);
     assert.deepEqual(api.unhealthy(), []);
+  });
+
+  test("where a port is taken, no task begins", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as AddressInfo;
+    try {
+      for (const http of [
+        { port, internalPort: 0 },
+        { port: 0, internalPort: port },
+      ]) {
+        const states: string[] = [];
+        await assert.rejects(
+          startHost(await project.config({ "state.dir": join(project.dir, "taken"), http }), {
+            logger: pino({ level: "silent" }),
+            onStateChange: (fn, next) => void states.push(`${fn} ${next}`),
+          }),
+          { code: "port-in-use" },
+        );
+        assert.deepEqual(states, []);
+      }
+    } finally {
+      taken.close();
+    }
   });
 
   test("task directories that nobody uses are removed after a while; those in use stay", async () => {

@@ -57,6 +57,44 @@ test("serves the app on a free port, and says where", async () => {
   assert.equal(response.headers.get("content-type"), "application/json");
 });
 
+test("requests wait until there is something to answer with; where nothing comes of it they are cut", async () => {
+  const reads = host.calls.get.length;
+  let open: () => void = () => {};
+  const ready = new Promise<void>((resolve) => (open = resolve));
+  const early = await listen(createPublicApp(host), { host: "127.0.0.1", port: 0, ready });
+  const failed = await listen(createPublicApp(host), { host: "127.0.0.1", port: 0, ready: new Promise(() => {}) });
+  try {
+    const connected = async (port: number): Promise<Socket> => {
+      const socket = connect(port, "127.0.0.1");
+      await once(socket, "connect");
+      return socket;
+    };
+    const append = '{"key":"k","value":1}';
+    const heads = [
+      `GET ${KEY} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`,
+      `POST /v1/topics/early/records HTTP/1.1\r\nhost: x\r\ncontent-length: ${append.length}\r\n\r\n${append}`,
+    ];
+    const sockets = await Promise.all(heads.map(() => connected(early.port)));
+    const answers = sockets.map(read);
+    sockets.forEach((socket, i) => void socket.write(heads[i] ?? ""));
+    // A request later than these two, answered elsewhere: these would have been answered by then.
+    await fetch(server.url + KEY);
+    assert.equal(host.calls.get.length, reads + 1);
+    open();
+    for (const answer of await Promise.all(answers)) assert.match(answer, /^HTTP\/1\.1 200 /);
+    assert.equal(host.calls.get.length, reads + 2);
+
+    const cut = await connected(failed.port);
+    cut.on("error", () => {});
+    cut.write(heads[0] ?? "");
+    const closed = once(cut, "close");
+    await failed.close(0);
+    await closed;
+  } finally {
+    await Promise.all([early.close(0), failed.close(0)]);
+  }
+});
+
 test("a port in use is named, with the flag", async () => {
   await assert.rejects(listen(createPublicApp(host), { host: "127.0.0.1", port: server.port, flag: "--port" }), (error) => {
     assert.ok(error instanceof KeyfoldError && error.code === "port-in-use");
