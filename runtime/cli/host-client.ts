@@ -1,5 +1,6 @@
 import { KeyfoldError } from "../errors.ts";
-import { Client } from "../http/client.ts";
+import { Client, notKeyfold } from "../http/client.ts";
+import { PROBLEM_TYPE } from "../http/problem.ts";
 import { type CommandContext, type Option, textOption } from "./command.ts";
 import { usageError } from "./usage.ts";
 
@@ -58,15 +59,10 @@ async function reach(input: Parameters<typeof fetch>[0], init: RequestInit | und
     );
   }
   const type = response.headers.get("content-type") ?? "";
-  if (/json|ndjson|event-stream/.test(type)) return response;
+  // What a host refuses it refuses with a problem document.
+  if (response.ok ? /json|ndjson|event-stream/.test(type) : type.startsWith(PROBLEM_TYPE)) return response;
   await response.body?.cancel();
-  throw new KeyfoldError(
-    "host-unreachable",
-    `what answers at ${origin} is not a keyfold host (status ${response.status}, ${type || "no content type"})`,
-    {
-      details: { url: origin },
-    },
-  );
+  throw notKeyfold(origin, `status ${response.status}, ${type || "no content type"}`);
 }
 
 function unreachable(origin: string, option: string, cause: unknown): KeyfoldError {

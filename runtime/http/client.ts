@@ -87,7 +87,7 @@ export class Client {
       "as-of": asOf,
     };
     try {
-      return await this.#json<State<V>>("GET", `${functionPath(fn)}/keys/${keySegment(key)}`, parameters);
+      return await this.#get<State<V>>(["key"], `${functionPath(fn)}/keys/${keySegment(key)}`, parameters);
     } catch (thrown) {
       if (thrown instanceof KeyfoldError && thrown.code === "not-found") return undefined;
       throw thrown;
@@ -100,14 +100,14 @@ export class Client {
     from: number,
     to: number,
   ): Promise<{ key: string; windows: { start: number; end: number; value: V }[] }> {
-    return this.#json("GET", `${functionPath(fn)}/keys/${keySegment(key)}`, { from, to });
+    return this.#get(["key", "windows"], `${functionPath(fn)}/keys/${keySegment(key)}`, { from, to });
   }
 
   page<V = unknown>(
     fn: string,
     range: Range & { limit?: number; cursor?: string } = {},
   ): Promise<{ items: Entry<V>[]; cursor: string | null }> {
-    return this.#json("GET", `${functionPath(fn)}/keys`, { ...range });
+    return this.#get(["items", "cursor"], `${functionPath(fn)}/keys`, { ...range });
   }
 
   /** All entries of a range, page by page. */
@@ -124,18 +124,18 @@ export class Client {
   }
 
   async count(fn: string, range: Range = {}): Promise<number> {
-    return (await this.#json<{ count: number }>("GET", `${functionPath(fn)}/keys`, { ...range, count: true })).count;
+    return (await this.#get<{ count: number }>(["count"], `${functionPath(fn)}/keys`, { ...range, count: true })).count;
   }
 
   metadata(
     fn: string,
     key: string,
   ): Promise<{ partition: number; active: { id: string; url: string } | null; standbys: { id: string; url: string; lag: number }[] }> {
-    return this.#json("GET", `${functionPath(fn)}/metadata`, { key });
+    return this.#get(["partition", "active"], `${functionPath(fn)}/metadata`, { key });
   }
 
   async functions(): Promise<FunctionSummary[]> {
-    return (await this.#json<{ functions: FunctionSummary[] }>("GET", "/v1/functions")).functions;
+    return this.#list("functions", ["name", "version", "sources", "sinks", "stores"], "/v1/functions");
   }
 
   /** Changes of a key, or of all keys; ends when the host ends it or the signal aborts. */
@@ -146,15 +146,15 @@ export class Client {
   }
 
   async tasks(): Promise<TaskInfo[]> {
-    return (await this.#json<{ tasks: TaskInfo[] }>("GET", this.#internal("/v1/tasks"))).tasks;
+    return this.#list("tasks", ["function", "task", "entries"], this.#internal("/v1/tasks"));
   }
 
   async topics(): Promise<TopicInfo[]> {
-    return (await this.#json<{ topics: TopicInfo[] }>("GET", this.#internal("/v1/topics"))).topics;
+    return this.#list("topics", ["name", "offsets", "config"], this.#internal("/v1/topics"));
   }
 
   async hosts(): Promise<HostInfo[]> {
-    return (await this.#json<{ hosts: HostInfo[] }>("GET", this.#internal("/v1/hosts"))).hosts;
+    return this.#list("hosts", ["id", "url"], this.#internal("/v1/hosts"));
   }
 
   async metrics(): Promise<string> {
@@ -189,6 +189,20 @@ export class Client {
     return url.href;
   }
 
+  /** What is at a path, an object with these members. */
+  async #get<T>(members: readonly string[], path: string, parameters: Parameters = {}): Promise<T> {
+    const answer = await this.#json<T>("GET", path, parameters);
+    if (has(answer, members)) return answer;
+    throw notKeyfold(new URL(path, this.#options.url).origin, `its answer lacks ${members.join(", ")}`);
+  }
+
+  /** The items of an answer that is a list, under its name, each with these members. */
+  async #list<T>(name: string, members: readonly string[], path: string): Promise<T[]> {
+    const { [name]: items } = await this.#get<Record<string, unknown>>([name], path);
+    if (Array.isArray(items) && items.every((item) => has(item, members))) return items as T[];
+    throw notKeyfold(new URL(path, this.#options.url).origin, `its ${name} lack ${members.join(", ")}`);
+  }
+
   async #json<T>(
     method: string,
     path: string,
@@ -198,7 +212,13 @@ export class Client {
     signal?: AbortSignal,
   ): Promise<T> {
     const headers = body === undefined ? { accept: JSON_TYPE } : { accept: JSON_TYPE, "content-type": type };
-    return (await (await this.#send(method, this.#at(path, parameters), headers, body, signal)).json()) as T;
+    const url = this.#at(path, parameters);
+    const text = await (await this.#send(method, url, headers, body, signal)).text();
+    try {
+      return JSON.parse(text) as T;
+    } catch (cause) {
+      throw notKeyfold(new URL(url).origin, "its answer is not JSON", cause);
+    }
   }
 
   async #send(
@@ -220,6 +240,18 @@ export class Client {
     if (!response.ok) throw await errorOf(response);
     return response;
   }
+}
+
+/** Something else listens where a host was looked for. */
+export function notKeyfold(origin: string, why: string, cause?: unknown): KeyfoldError {
+  return new KeyfoldError("host-unreachable", `what answers at ${origin} is not a keyfold host (${why})`, {
+    cause,
+    details: { url: origin },
+  });
+}
+
+function has(value: unknown, members: readonly string[]): boolean {
+  return typeof value === "object" && value !== null && members.every((name) => name in value);
 }
 
 function functionPath(fn: string): string {

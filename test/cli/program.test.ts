@@ -106,6 +106,40 @@ describe("no host", () => {
     assert.match(stderr, /is not a keyfold host/);
   });
 
+  test("what answers is something else that speaks JSON", async (t) => {
+    let answer: readonly [status: number, body: string] = [200, ""];
+    const server = createServer((_, response) => response.writeHead(answer[0], { "content-type": "application/json" }).end(answer[1]));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.after(() => server.close());
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const commands = [
+      ["list"],
+      ["topics"],
+      ["tasks"],
+      ["tail", "flights", "--no-follow"],
+      ["get", "f", "k"],
+      ["get", "f"],
+      ["get", "f", "--count"],
+    ];
+    const answers = [
+      [200, "{}"],
+      [200, "[]"],
+      [200, "null"],
+      [200, "{"],
+      [200, '{"functions":{},"topics":["a"],"tasks":[null],"value":1}'],
+      [200, '{"functions":[{"name":"f"}],"topics":[{"name":"t"}],"tasks":[{}]}'],
+      [404, '{"error":"nothing here"}'],
+      [500, '{"code":"internal"}'],
+    ] as const;
+    for (answer of answers)
+      for (const command of commands) {
+        const { code, stdout, stderr } = await cli([...command, "--url", url, "--internal-url", url]);
+        const what = `${command.join(" ")}, answered ${answer.join(" ")}: ${stderr}`;
+        assert.deepEqual([code, stdout], [4, ""], what);
+        assert.match(stderr, /^✗ what answers at \S+ is not a keyfold host \(.*\) \[host-unreachable\]\n$/, what);
+      }
+  });
+
   test("what takes the connection and never answers is given up", async (t) => {
     const sockets: Socket[] = [];
     let taken = (): void => {};
