@@ -23,6 +23,7 @@ import { errorPolicy } from "./error-policy.ts";
 import type { LoadedFunction } from "./functions.ts";
 import { takeInvokes } from "./invoke-header.ts";
 import type { ChangeListener } from "./live.ts";
+import { taskLogger } from "./log-lines.ts";
 import type { FromWorker, TaskAssignment, TaskStatus, WorkerData } from "./messages.ts";
 import { answerJson, refusal } from "./task-answers.ts";
 import { taskNumbers } from "./task-numbers.ts";
@@ -391,10 +392,6 @@ export class AssignedTask {
   }
 
   #logger(): TaskLogger {
-    const log =
-      (level: "debug" | "info" | "warn" | "error") =>
-      (message: string, fields: Record<string, unknown> = {}) =>
-        this.#o.notify({ kind: "notice", level, message, fields: { function: this.assignment.function, task: this.id, ...fields } });
-    return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
+    return taskLogger({ function: this.assignment.function, task: this.id }, this.#o.notify);
   }
 }
