@@ -3,7 +3,9 @@ import type { TopicDescription } from "../log/log.ts";
 
 /** What HTTP, the command line's `start` and the demo ask of a running host. Values cross as JSON text, so that they are encoded once. */
 export interface HostApi {
-  readonly config: { readonly limits: import("../config/resolved.ts").Limits; readonly name: string };
+  readonly config: { readonly limits: import("../config/resolved.ts").Limits };
+  /** The engine's own topics: changelogs and repartition topics. */
+  isInternal(topic: string): boolean;
   functions(): Promise<FunctionInfo[]>;
   tasks(): Promise<TaskInfo[]>;
   topics(): Promise<TopicInfo[]>;

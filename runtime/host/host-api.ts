@@ -15,7 +15,7 @@ import type { Invoker } from "./invoker.ts";
 import type { LiveQueries } from "./live-queries.ts";
 import { cursorOf, keyOf, mergePages, PAGE_BYTES } from "./pages.ts";
 import { tailRecord } from "./tail.ts";
-import { ensureUserTopic, type Partitions } from "./topics.ts";
+import { ensureUserTopic, isInternalTopic, type Partitions } from "./topics.ts";
 import { within } from "./within.ts";
 import type { WorkerSlot } from "./worker-slot.ts";
 
@@ -108,8 +108,12 @@ export function createHostApi(parts: HostApiParts): HostApi {
     asked(name, slot.ask<T>({ kind: "query", function: name, partition, store, query }));
   const countOf = (topic: string): number | Promise<number> => partitions.get(topic) ?? ensureUserTopic(log, config, topic, partitions);
 
+  const isInternal = (topic: string): boolean =>
+    isInternalTopic(topic, config, () => [...functions.values()].map(({ manifest }) => manifest));
+
   return {
-    config: { limits: config.limits, name: config.name },
+    config: { limits: config.limits },
+    isInternal,
 
     functions: async () => {
       const tasks = (await fleet.statuses()).flatMap((status) => status.tasks);
@@ -154,9 +158,11 @@ export function createHostApi(parts: HostApiParts): HostApi {
         all.map(async (topic) => {
           const places = Array.from({ length: topic.partitions }, (_, partition) => ({ topic: topic.name, partition }));
           const ranges = await log.offsets(places);
-          // By name alone: those of functions that are gone are still there.
-          const internal = topic.name.startsWith(`${config.name}-`) && /-(changelog|repartition)$/.test(topic.name);
-          return { ...topic, internal, offsets: ranges.map(({ start, end }, partition) => ({ partition, start, end })) };
+          return {
+            ...topic,
+            internal: isInternal(topic.name),
+            offsets: ranges.map(({ start, end }, partition) => ({ partition, start, end })),
+          };
         }),
       );
     },

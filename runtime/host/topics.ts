@@ -51,6 +51,23 @@ export async function ensureTopics(log: Log, config: ResolvedConfig, manifest: M
   }
 }
 
+/**
+ * Whether a topic is the engine's own: a changelog or repartition topic. Of a name like theirs is also a user's topic, where a function
+ * reads or writes it or the config names it; what nobody knows is what a function that is gone has left behind.
+ */
+export function isInternalTopic(topic: string, config: ResolvedConfig, manifests: () => readonly Manifest[]): boolean {
+  if (!topic.startsWith(`${config.name}-`) || !/-(changelog|repartition)$/.test(topic)) return false;
+  let isNamed = Object.hasOwn(config.topics, topic);
+  for (const { name, topology } of manifests()) {
+    for (const { sources, sinks, stores, repartitions } of topology.subtopologies) {
+      if (stores.some((store) => store.logged && changelogTopic(`${config.name}-${name}`, store.name) === topic)) return true;
+      if (repartitions.some((repartition) => repartition.topic === topic)) return true;
+      isNamed ||= [...sources, ...sinks].some((other) => other.topic === topic);
+    }
+  }
+  return !isNamed;
+}
+
 /** A user's topic, created on first sight with the config's partition count. */
 export async function ensureUserTopic(log: Log, config: ResolvedConfig, topic: string, known: Partitions): Promise<number> {
   const have = known.get(topic);

@@ -1,6 +1,6 @@
 import type { Limits } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
-import type { InputRecord } from "../host/api.ts";
+import type { HostApi, InputRecord } from "../host/api.ts";
 import { JsonScanner, parseJson } from "./json-text.ts";
 import { suggestion } from "./nearest.ts";
 import { checkKey } from "./target.ts";
@@ -11,19 +11,15 @@ const LAST_INSTANT = 8.64e15;
 const TOPIC_NAME = /^[a-zA-Z0-9._-]{1,249}$/;
 
 /** A topic's name by Kafka's rules; changelogs and repartition topics are the engine's alone to write. */
-export function checkTopic(topic: string, application: string): string {
+export function checkTopic(topic: string, host: HostApi): string {
   if (!TOPIC_NAME.test(topic) || topic === "." || topic === "..") {
     throw new KeyfoldError(
       "bad-request",
       `${JSON.stringify(topic.slice(0, 100))} is not a topic name; those have 1 to 249 of a-z A-Z 0-9 . _ -`,
     );
   }
-  if (topic.startsWith(`${application}-`) && (topic.endsWith("-changelog") || topic.endsWith("-repartition"))) {
-    throw new KeyfoldError(
-      "bad-request",
-      `${topic} is an internal topic of ${application}: a record put there by hand would corrupt its state`,
-    );
-  }
+  if (host.isInternal(topic))
+    throw new KeyfoldError("bad-request", `${topic} is an internal topic: a record put there by hand would corrupt a function's state`);
   return topic;
 }
 

@@ -83,7 +83,8 @@ export async function createTestHost(limits: Partial<Limits> = {}): Promise<Test
       .filter((key) => key.startsWith(prefix) && key >= from && (to === undefined || key < to) && (cursor === undefined || key > cursor));
 
   const host: TestHost = {
-    config: { name: "app", limits: { ...LIMITS, ...limits } },
+    config: { limits: { ...LIMITS, ...limits } },
+    isInternal: (topic) => topic === "app-cart-cart-changelog",
     states,
     calls,
     subscribers,

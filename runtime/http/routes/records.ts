@@ -37,8 +37,8 @@ export async function appendBody(
   whole: () => Promise<Buffer>,
   chunks: () => Chunks,
 ): Promise<string> {
-  const { limits, name } = host.config;
-  const topic = checkTopic(topicIn(path), name);
+  const { limits } = host.config;
+  const topic = checkTopic(topicIn(path), host);
   parseQuery(query, []);
   if (bodyKind(contentType, contentEncoding, true) === "ndjson") return appendLines(host, topic, chunks());
   const records = parseRecords(await whole(), limits);
