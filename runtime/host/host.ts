@@ -54,7 +54,7 @@ export async function startHost(config: ResolvedConfig, options: HostOptions = {
     throw new KeyfoldError("function-unknown", `no built function in ${config.buildDir}; run \`keyfold build\` first`);
   const standbys = config.engine["num.standby.replicas"];
   if (standbys > 0) logger.warn({ "num.standby.replicas": standbys }, "standbys are not there yet: no copies of stores are kept");
-  const { log, join } = await openHostLog(config);
+  const { log, join } = await openHostLog(config, logger);
   const metrics = createMetrics();
   const engine = new Engine({
     config,

@@ -4,6 +4,7 @@ import { openEmbeddedLog } from "../log/embedded/log.ts";
 import type { GroupOptions, KafkaGroup } from "../log/kafka/group.ts";
 import type { Log } from "../log/log.ts";
 import type { LogMetrics } from "../observe/log-series.ts";
+import type { Logger } from "../observe/logger.ts";
 import { assignTasks } from "../pool/assignor.ts";
 
 /** Membership of one consumer group. */
@@ -18,9 +19,10 @@ export interface HostLog {
 }
 
 /** The main thread's log by the config: the embedded one, which workers reach through it, or Kafka, which each thread opens for itself. */
-export async function openHostLog(config: ResolvedConfig): Promise<HostLog> {
+export async function openHostLog(config: ResolvedConfig, logger?: Pick<Logger, "warn">): Promise<HostLog> {
   if (config.log.kind === "embedded") {
-    return { log: await openEmbeddedLog({ dir: join(config.engine["state.dir"], "log"), flush: config.log.flush }) };
+    const dir = join(config.engine["state.dir"], "log");
+    return { log: await openEmbeddedLog({ dir, flush: config.log.flush, onNotice: (message) => logger?.warn(message) }) };
   }
   // Loaded when needed: a host on the embedded log does without kafkajs.
   const [{ openKafkaLog }, { KafkaGroup }] = await Promise.all([import("../log/kafka/log.ts"), import("../log/kafka/group.ts")]);

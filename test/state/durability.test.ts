@@ -340,6 +340,44 @@ describe("damage", () => {
     });
   }
 
+  test("a write-ahead log changed or cut anywhere leaves an older store, whose position says how old, and that rolls forward", async (t) => {
+    const [dir, killed] = [tempDir(t), tempDir(t)];
+    const changelog = new Changelog();
+    const store = await open<number>(dir);
+    const states: (readonly [position: number, entries: ReturnType<typeof entries<number>>])[] = [[0, []]];
+    for (let round = 0; round < 30; round++) {
+      for (let i = 0; i < 60; i++) {
+        if ((i + round) % 7 === 0) store.delete(`k${i}`, round);
+        else store.put(`k${i}`, round * 1000 + i, round);
+      }
+      commit(store, changelog);
+      states.push([changelog.end, entries(store)]);
+    }
+    cpSync(dir, killed, { recursive: true });
+    await store.close();
+    const whole = states.at(-1)?.[1];
+    const older = new Map(states);
+    const wal = file(storeDirectory(killed, "counts"), /\.log$/);
+    const bytes = readFileSync(wal);
+    const positions = new Set<number>();
+    for (let n = 0; n < 40; n++) {
+      const at = Math.floor((bytes.length * n) / 40);
+      const copy = tempDir(t);
+      cpSync(killed, copy, { recursive: true });
+      const harmed = Buffer.from(bytes);
+      harmed[at] = (harmed[at] as number) ^ 0x41;
+      writeFileSync(file(storeDirectory(copy, "counts"), /\.log$/), n % 2 === 0 ? harmed : bytes.subarray(0, at));
+      const left = await open<number>(copy);
+      const position = left.position()?.offset ?? 0;
+      positions.add(position);
+      assert.deepEqual(entries(left), older.get(position), `position ${position} after harm at byte ${at}`);
+      changelog.restore(left);
+      assert.deepEqual(entries(left), whole);
+      await left.close();
+    }
+    assert.ok(positions.size > 15, `${positions.size} different positions`);
+  });
+
   test("a directory written by a newer keyfold is refused and left as it is", async (t) => {
     const dir = tempDir(t);
     const store = await open<number>(dir);

@@ -1,3 +1,4 @@
+import { KeyfoldError } from "../../errors.ts";
 import { batchEnd, lastOffset } from "../batch-header.ts";
 import type { OffsetCommit } from "../log.ts";
 import type { Database } from "./database.ts";
@@ -17,10 +18,10 @@ export function loadCatalog(database: Database): Catalog {
   const { rows } = database.scan(allTopics());
   for (let i = 0; i < rows.length; i += 2) {
     const name = (rows[i] as Buffer).toString("utf8", 1);
-    const stored = JSON.parse((rows[i + 1] as Buffer).toString()) as StoredTopic;
+    const stored = readRow<StoredTopic>(database, rows[i + 1] as Buffer, ["id", "partitions"], `topic "${name}"`);
     topics.set(
       name,
-      liveTopic(name, stored, (partition) => loadBounds(database, stored.id, partition)),
+      liveTopic(name, stored, (partition) => loadBounds(database, name, stored.id, partition)),
     );
   }
   return { topics, groups: loadGroups(database) };
@@ -35,9 +36,10 @@ export function liveTopic(name: string, { id, partitions, config }: StoredTopic,
 }
 
 /** The end of a partition is where its last batch ends, or further where retention or compaction has taken that one. */
-function loadBounds(database: Database, topicId: number, partition: number): StoredBounds {
+function loadBounds(database: Database, topic: string, topicId: number, partition: number): StoredBounds {
   const stored = database.get(partitionKey(topicId, partition));
-  const bounds = stored === undefined ? NEW_BOUNDS : (JSON.parse(stored.toString()) as StoredBounds);
+  const bounds =
+    stored === undefined ? NEW_BOUNDS : readRow<StoredBounds>(database, stored, ["start", "end"], `the bounds of ${topic}-${partition}`);
   const all = { gte: batchKey(topicId, partition, 0), lt: batchKey(topicId, partition + 1, 0) };
   const last = database.scan(all, { reverse: true, rows: 1 }).rows[1];
   if (last === undefined) return bounds;
@@ -50,10 +52,31 @@ function loadGroups(database: Database): Map<string, Map<string, OffsetCommit>> 
   const { rows } = database.scan(allOffsets());
   for (let i = 0; i < rows.length; i += 2) {
     const [group = "", topic = "", partition = ""] = (rows[i] as Buffer).toString("utf8", 1).split("\0");
-    const { offset, metadata } = JSON.parse((rows[i + 1] as Buffer).toString()) as { offset: number; metadata?: string };
+    const what = `the offset of group "${group}" in ${topic}-${partition}`;
+    const { offset, metadata } = readRow<{ offset: number; metadata?: string }>(database, rows[i + 1] as Buffer, ["offset"], what);
     rememberOffset(groups, group, { topic, partition: Number(partition), offset, ...(metadata === undefined ? {} : { metadata }) });
   }
   return groups;
+}
+
+/** A row of JSON with, at least, these numbers in it. */
+function readRow<Row extends object>(database: Database, bytes: Buffer, numbers: readonly (keyof Row)[], what: string): Row {
+  let row: Row | null;
+  try {
+    row = JSON.parse(bytes.toString()) as Row | null;
+    if (row !== null && numbers.every((name) => Number.isSafeInteger(row?.[name]))) return row;
+  } catch (cause) {
+    throw unreadable(database, what, cause);
+  }
+  throw unreadable(database, what);
+}
+
+function unreadable({ dir }: Database, what: string, cause?: unknown): KeyfoldError {
+  return new KeyfoldError(
+    "log-corrupt",
+    `The log in ${dir} is damaged: the entry of ${what} cannot be read. Restore the directory from a copy, or move it away to begin with an empty log.`,
+    { remedy: "corrupt", cause, details: { dir, entry: what } },
+  );
 }
 
 export function rememberOffset(groups: Catalog["groups"], group: string, commit: OffsetCommit): void {

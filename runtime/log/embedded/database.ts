@@ -22,12 +22,12 @@ export interface ScanOptions {
 
 /** The one user of RocksDB in the log: a small synchronous face over the binding, with errors of ours. */
 export class Database {
-  readonly #dir: string;
+  readonly dir: string;
   #db: RocksLevel | undefined;
   #closed = false;
 
   private constructor(dir: string) {
-    this.#dir = dir;
+    this.dir = dir;
   }
 
   static async open(dir: string): Promise<Database> {
@@ -39,7 +39,7 @@ export class Database {
   /** Opens again after an error that RocksDB answers by refusing all further writes (a full disk). */
   async reopen(): Promise<void> {
     await this.#release();
-    const db = new RocksLevel(this.#dir);
+    const db = new RocksLevel(this.dir);
     try {
       await db.open({
         createIfMissing: true,
@@ -52,7 +52,7 @@ export class Database {
         blockSize: 16 * 1024,
       });
     } catch (thrown) {
-      throw openError(thrown, this.#dir);
+      throw openError(thrown, this.dir);
     }
     this.#db = db;
   }
@@ -65,7 +65,7 @@ export class Database {
       fill({ put: (key, value) => batch._put(key, value, {}), delete: (key) => batch._del(key, {}) });
       batch._writeSync({ sync: false });
     } catch (thrown) {
-      throw databaseError(thrown, this.#dir);
+      throw databaseError(thrown, this.dir);
     } finally {
       batch._closeSync();
       db.detachResource(batch);
@@ -89,7 +89,7 @@ export class Database {
     try {
       return iterator._nextvSync(rows, {}) as { rows: Buffer[]; finished: boolean };
     } catch (thrown) {
-      throw databaseError(thrown, this.#dir);
+      throw databaseError(thrown, this.dir);
     } finally {
       iterator._closeSync();
       db.detachResource(iterator);
@@ -100,13 +100,13 @@ export class Database {
   async clear(range: Range): Promise<void> {
     const db = this.#live();
     await new Promise<void>((resolve, reject) =>
-      db._clear(range, (error) => (error === null || error === undefined ? resolve() : reject(databaseError(error, this.#dir)))),
+      db._clear(range, (error) => (error === null || error === undefined ? resolve() : reject(databaseError(error, this.dir)))),
     );
   }
 
   /** Anything thrown by RocksDB or the file system below this log, as an error of ours. */
   error(thrown: unknown): KeyfoldError {
-    return databaseError(thrown, this.#dir);
+    return databaseError(thrown, this.dir);
   }
 
   async close(): Promise<void> {
@@ -124,7 +124,7 @@ export class Database {
   #live(): RocksLevel {
     if (this.#db !== undefined) return this.#db;
     if (this.#closed) throw new KeyfoldError("log-closed", "The log is closed.", { remedy: "fatal" });
-    throw new KeyfoldError("log-unavailable", `The log in ${this.#dir} is being opened again after an error; try again shortly.`, {
+    throw new KeyfoldError("log-unavailable", `The log in ${this.dir} is being opened again after an error; try again shortly.`, {
       remedy: "retry",
     });
   }
@@ -159,7 +159,8 @@ export function databaseError(thrown: unknown, dir: string): KeyfoldError {
   if (/no space|disk quota|file too large/i.test(text)) {
     return diskFull(dir, text, thrown);
   }
-  if (/corruption/i.test(text)) {
+  // A file that RocksDB says it has and the disk does not.
+  if (/corruption|no such file or directory/i.test(text)) {
     return new KeyfoldError(
       "log-corrupt",
       `The log in ${dir} is damaged: ${text}. Restore the directory from a copy, or move it away to begin with an empty log.`,

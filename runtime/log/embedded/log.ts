@@ -1,4 +1,4 @@
-import { statfs } from "node:fs/promises";
+import { mkdir, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { KeyfoldError } from "../../errors.ts";
 import type {
@@ -18,7 +18,7 @@ import { type Catalog, dropDeleted, loadCatalog, offsetName, rememberOffset } fr
 import { Cleaner } from "./cleaner.ts";
 import { CommitQueue } from "./commit-queue.ts";
 import { Database, databaseError, diskFull } from "./database.ts";
-import { checkFormat } from "./format.ts";
+import { checkFiles, checkFormat, writeFormat } from "./format.ts";
 import { offsetKey } from "./keys.ts";
 import { type EmbeddedMetrics, noMetrics } from "./metrics.ts";
 import { NEW_BOUNDS, type Partition } from "./partition.ts";
@@ -27,6 +27,7 @@ import { readBatches } from "./read.ts";
 import { TopicAdmin } from "./topic-admin.ts";
 import { checkAgrees, checkSpec, type Topic } from "./topics.ts";
 import { WalSync } from "./wal.ts";
+import { checkWal } from "./wal-check.ts";
 
 export interface EmbeddedLogOptions {
   /** Directory of the log alone; created when it is not there. */
@@ -44,6 +45,8 @@ export interface EmbeddedLogOptions {
   readonly cleanIntervalMs?: number;
   /** Keys that compaction learns in one pass, at some 40 bytes each; where more have changed it makes several. Default 1 000 000. */
   readonly compactionKeys?: number;
+  /** Told of what was cut from the log because a power cut had left a hole in it. */
+  readonly onNotice?: (message: string) => void;
 }
 
 export interface EmbeddedExtras {
@@ -59,18 +62,27 @@ export interface EmbeddedExtras {
 
 /** Opens the in-process log: durable, on RocksDB, no broker to install. One process, one thread owns a directory. */
 export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log & EmbeddedExtras> {
-  await checkFormat(options.dir).catch((thrown: unknown) => {
+  const dir = join(options.dir, "rocksdb");
+  const opened = await checkDirectory(options, dir).catch((thrown: unknown) => {
     throw databaseError(thrown, options.dir);
   });
-  const dir = join(options.dir, "rocksdb");
   const database = await Database.open(dir);
   try {
+    if (!opened) await writeFormat(options.dir);
     await dropDeleted(database);
     return new EmbeddedLog(options, dir, database, loadCatalog(database));
   } catch (thrown) {
     await database.close();
     throw thrown;
   }
+}
+
+/** What RocksDB would pass over in silence is found before it opens. Resolves to whether the log has been opened before. */
+async function checkDirectory({ dir: logDir, flush, onNotice = () => undefined }: EmbeddedLogOptions, dir: string): Promise<boolean> {
+  await mkdir(logDir, { recursive: true });
+  const opened = await checkFormat(logDir);
+  if (await checkFiles(dir, opened)) await checkWal({ dir, flush, onNotice });
+  return opened;
 }
 
 /** Below this much free space a log that failed for want of space is not opened again, and goes on serving reads. */
