@@ -24,7 +24,7 @@ const REQUEST_LINE = new RegExp(
 const HEADER = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e]*?)[ \t]*$/;
 /** Headers that change nothing of what is done, nor of how it is framed. */
 const HARMLESS =
-  /^(?:accept|accept-charset|accept-encoding|accept-language|cache-control|cookie|dnt|forwarded|from|origin|pragma|priority|referer|traceparent|tracestate|user-agent|via|sec-[a-z-]+|x-[a-z0-9-]+)$/;
+  /^(?:accept|accept-charset|accept-encoding|accept-language|cache-control|cookie|dnt|forwarded|from|pragma|priority|referer|traceparent|tracestate|user-agent|via|sec-[a-z-]+|x-[a-z0-9-]+)$/;
 /** Hosts the adapter, too, takes without a second look. */
 const HOST = /^[a-z0-9._-]+(?::[1-5]\d{3,4}|:[6-9]\d{3}|:6[0-4]\d{3})?$/;
 const LENGTH = /^\d{1,9}$/;
@@ -63,6 +63,7 @@ function readHeaders(text: string): HeaderBlock | undefined {
   let hosts = 0;
   let contentType: string | undefined;
   let length = -1;
+  let isPage = false;
   for (const line of text.split("\r\n")) {
     const parts = HEADER.exec(line);
     if (parts === null) return undefined;
@@ -83,9 +84,14 @@ function readHeaders(text: string): HeaderBlock | undefined {
       case "connection":
         if (value.toLowerCase() !== "keep-alive") return undefined;
         break;
+      case "origin":
+        isPage = true;
+        break;
       default:
         if (!HARMLESS.test(name)) return undefined;
     }
   }
+  // What a web page sends without a type is looked at more closely elsewhere.
+  if (isPage && contentType === undefined) return undefined;
   return hosts === 1 && length >= 0 ? { text, contentType, length } : undefined;
 }

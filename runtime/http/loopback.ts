@@ -33,6 +33,7 @@ function hostName(host: string): string {
   return host.replace(/:\d+$/, "").toLowerCase();
 }
 
-function sameOrigin(origin: string, host: string | null): boolean {
+/** Whether a page of the origin was served under the name that its request calls us by. */
+export function sameOrigin(origin: string, host: string | null | undefined): boolean {
   return URL.canParse(origin) && new URL(origin).host === host?.toLowerCase();
 }

@@ -1,7 +1,22 @@
 import { KeyfoldError } from "../errors.ts";
+import { sameOrigin } from "./loopback.ts";
+import { type HttpContext, headerOf } from "./target.ts";
 
 export const JSON_TYPE = "application/json";
 export const NDJSON_TYPE = "application/x-ndjson";
+
+/**
+ * A browser asks first (a preflight, to which there is no answer here) before a page of another origin may send JSON, but lets it
+ * send a body without a type. Such a one is not taken for JSON: any page could else write to a host on this machine.
+ */
+export function refuseForeignPage(c: HttpContext): void {
+  const origin = headerOf(c, "origin");
+  if (origin === undefined || headerOf(c, "content-type") !== undefined || sameOrigin(origin, headerOf(c, "host"))) return;
+  throw new KeyfoldError(
+    "media-type-unsupported",
+    `a body without a content-type is not taken from a web page of another origin (${JSON.stringify(origin.slice(0, 100))}); send ${JSON_TYPE}`,
+  );
+}
 
 /** Which body a request announces. No content type means JSON; anything but UTF-8 JSON or NDJSON is refused. */
 export function bodyKind(contentType: string | undefined, contentEncoding: string | undefined, ndjson: boolean): "json" | "ndjson" {

@@ -118,6 +118,9 @@ test("the same answer either way, good or bad", async () => {
   }
   assert.equal((await same(invoke(`${KEY}SFO`, "1", ["content-type: text/plain"]))).direct, 1);
   assert.equal((await same(invoke(`${KEY}SFO`, "1", []))).direct, 1);
+  assert.equal((await same(invoke(`${KEY}SFO`, "1", ["origin: http://y", "content-type: application/json"]))).direct, 1);
+  const page = await same(invoke(`${KEY}SFO`, "1", ["origin: http://y"]));
+  assert.deepEqual([page.direct, page.answer.slice(0, 12)], [0, "HTTP/1.1 415"]);
   assert.equal(
     (await same(invoke(`${KEY}SFO`, "1", ["user-agent: curl/8", "accept: */*", "x-request-id: 7", "connection: keep-alive"]))).direct,
     1,

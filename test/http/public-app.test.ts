@@ -120,6 +120,33 @@ describe("append", () => {
     assert.match(detail, /internal topic/);
   });
 
+  test("web pages of other origins: what a browser sends unasked is refused, and appends nothing", async () => {
+    const record = '{"key":"a","value":1}';
+    const page = (headers: Record<string, string>): RequestInit => ({ method: "POST", headers, body: Buffer.from(record) });
+    await body(await request("/v1/topics/pages/records", page({})));
+    for (const path of ["/v1/topics/pages/records", `${KEYS}/SFO`]) {
+      for (const origin of ["https://elsewhere.example", "null", "http://127.0.0.1:3000"]) {
+        const { detail } = await problem(await request(path, page({ origin, host: "127.0.0.1:8787" })), 415, "media-type-unsupported");
+        assert.match(detail, /web page of another origin .*send application\/json/);
+      }
+      for (const type of [
+        "text/plain",
+        "text/plain;application/json",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+      ])
+        await problem(await request(path, page({ "content-type": type })), 415, "media-type-unsupported");
+    }
+    assert.equal((await host.records("pages")).length, 1);
+    for (const headers of [
+      { origin: "http://127.0.0.1:8787", host: "127.0.0.1:8787" },
+      // Asked for by a preflight, which had no answer: what sends it is no browser.
+      { origin: "https://elsewhere.example", host: "127.0.0.1:8787", "content-type": "application/json" },
+    ])
+      await body(await request("/v1/topics/pages/records", page(headers)));
+    assert.equal((await host.records("pages")).length, 3);
+  });
+
   test("media types", async () => {
     const form = await problem(
       await request("/v1/topics/t/records", {

@@ -84,7 +84,7 @@ export async function createTestHost(limits: Partial<Limits> = {}): Promise<Test
 
   const host: TestHost = {
     config: { limits: { ...LIMITS, ...limits } },
-    isInternal: (topic) => topic === "app-cart-cart-changelog",
+    isInternal: (topic) => /^app-.*-(changelog|repartition)$/.test(topic),
     states,
     calls,
     subscribers,

@@ -1,6 +1,6 @@
 import type { HostApi } from "../../host/api.ts";
 import { bodyChunks, readBody } from "../body.ts";
-import { bodyKind } from "../media.ts";
+import { bodyKind, refuseForeignPage } from "../media.ts";
 import { appendLines, type Chunks } from "../ndjson.ts";
 import { parseQuery } from "../query.ts";
 import { checkTopic, parseRecords } from "../records.ts";
@@ -12,6 +12,7 @@ import { headerOf, pathOf, queryOf, topicIn } from "../target.ts";
 export function recordsHandler(host: HostApi): Handler {
   const limit = host.config.limits["body.max.bytes"];
   return async (c) => {
+    refuseForeignPage(c);
     const [path, query, type, encoding] = [pathOf(c.req.raw, c), queryOf(c), headerOf(c, "content-type"), headerOf(c, "content-encoding")];
     return jsonResponse(
       await appendBody(
