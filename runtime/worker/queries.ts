@@ -4,9 +4,11 @@ import type { GetQuery, ListQuery } from "../host/api.ts";
 import { compareUtf8 } from "../state/sorted-keys.ts";
 import type { Stamped, TaskStore } from "../state/store.ts";
 import { isWindowed, readAsOf, readEntries, readKey, readWindows } from "../state/windowed/read.ts";
+import { VersionedStore } from "../state/windowed/versioned-store.ts";
 import { stateJson } from "../task/json.ts";
 import type { AssignedTask } from "./assigned-task.ts";
 import type { Query } from "./messages.ts";
+import { orderedWindows } from "./window-order.ts";
 
 /** Entries looked at before other work gets its turn. */
 const COUNT_SLICE = 5_000;
@@ -141,7 +143,9 @@ function listJson(store: TaskStore, query: ListQuery, maxBytes: number): Page {
 
 async function count(store: TaskStore, query: ListQuery): Promise<number> {
   let n = 0;
-  for (const _ of entries(store, query)) {
+  const isAll = query.prefix === undefined && query.from === undefined && query.to === undefined;
+  // In whatever order it comes.
+  for (const _ of isAll ? readEntries(store) : entries(store, query)) {
     n++;
     if (n % COUNT_SLICE === 0) await new Promise((resolve) => setImmediate(resolve));
   }
@@ -164,13 +168,26 @@ function* entries(store: TaskStore, query: ListQuery): IterableIterator<[string,
 function rangeOf(store: TaskStore, from: string | undefined, to: string | undefined): Iterable<[string, Stamped]> {
   const { layout } = store.spec;
   if (layout === undefined) return store.range(from, to);
+  if (layout.kind === "versioned") return new VersionedStore(store, layout.historyMs).rows(from, to);
+  const ordered = isWindowed(layout) ? orderedWindows(store, from) : undefined;
+  return before(ordered ?? sorted(store, from), to);
+}
+
+/** Everything there is, in order. */
+function sorted(store: TaskStore, from: string | undefined): [string, Stamped][] {
   const found: [string, Stamped][] = [];
   for (const { key, start, end, value, timestamp } of readEntries(store)) {
     const text = start === undefined || end === undefined ? key : windowedKey(key, start, end);
-    if ((from === undefined || compareUtf8(text, from) >= 0) && (to === undefined || compareUtf8(text, to) < 0))
-      found.push([text, { value, timestamp }]);
+    if (from === undefined || compareUtf8(text, from) >= 0) found.push([text, { value, timestamp }]);
   }
   return found.sort(([a], [b]) => compareUtf8(a, b));
+}
+
+function* before(items: Iterable<[string, Stamped]>, to: string | undefined): IterableIterator<[string, Stamped]> {
+  for (const item of items) {
+    if (to !== undefined && compareUtf8(item[0], to) >= 0) return;
+    yield item;
+  }
 }
 
 /** The later of two keys by UTF-8 bytes; undefined is the beginning. */

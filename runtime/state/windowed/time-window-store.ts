@@ -31,13 +31,13 @@ export class TimeWindowStore {
   }
 
   get(key: string, start: number): Stamped | undefined {
-    return this.#live(start) ? this.store.get(this.#times.of(start) + key) : undefined;
+    return this.live(start) ? this.store.get(this.#times.of(start) + key) : undefined;
   }
 
   /** null deletes. What has expired already is not written. */
   put(key: string, start: number, value: unknown, timestamp: number): void {
     this.marks.raise("largestStart", start);
-    if (!this.#live(start)) return;
+    if (!this.live(start)) return;
     const at = this.#times.of(start) + key;
     if (value === null) this.store.delete(at, timestamp);
     else this.store.put(at, value, timestamp);
@@ -58,7 +58,7 @@ export class TimeWindowStore {
   /** Every window that can be seen, in order of start, then key. */
   *rows(): IterableIterator<[row: WindowRow, entry: Stamped]> {
     for (const [at, entry] of this.store.range()) {
-      if (at !== MARKS_KEY && this.#live(timeAt(at, 0))) yield [this.row(at), entry];
+      if (at !== MARKS_KEY && this.live(timeAt(at, 0))) yield [this.row(at), entry];
     }
   }
 
@@ -74,7 +74,8 @@ export class TimeWindowStore {
     this.#expiry.drop(this.marks.get("largestStart") - this.#retentionMs + 1);
   }
 
-  #live(start: number): boolean {
+  /** Whether a window can be seen. */
+  live(start: number): boolean {
     return start > this.marks.get("largestStart") - this.#retentionMs;
   }
 }
