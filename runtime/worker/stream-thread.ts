@@ -81,9 +81,7 @@ export class StreamThread {
       let worked = false;
       const now = performance.now();
       for (const { runner } of this.#tasks) if (runner?.turn(now)) worked = true;
-      if (this.#cache.wantsCommit)
-        for (const { runner } of this.#tasks)
-          if (runner !== undefined && !runner.busy && runner.task.state === "RUNNING") void runner.commit();
+      if (this.#cache.wantsCommit) this.#commitDirty();
       this.#queries.retry();
       this.#live.flush();
       if (worked) await new Promise((resolve) => setImmediate(resolve));
@@ -157,6 +155,18 @@ export class StreamThread {
     wake?.();
   };
 
+  /**
+   * Whoever has nothing would be done at once, and asked again for as long as the commits of the others take. A global table's
+   * rows do not make a task dirty.
+   */
+  #commitDirty(): void {
+    for (const { runner } of this.#tasks) {
+      if (runner === undefined || runner.busy || runner.task.state !== "RUNNING") continue;
+      if (runner.task.dirty || runner.task.inputs.some(({ source }) => source.global === true)) void runner.commit();
+    }
+  }
+
+  /** Always takes a turn of the event loop: what wakes may be a promise, and messages are waited for. */
   async #sleep(now: number): Promise<void> {
     if (this.#woken) {
       this.#woken = false;
@@ -171,7 +181,7 @@ export class StreamThread {
       const timer = pause === Number.POSITIVE_INFINITY ? undefined : setTimeout(this.wake, Math.max(1, Math.min(pause, 60_000)));
       this.#wake = () => {
         clearTimeout(timer);
-        resolve();
+        setImmediate(resolve);
       };
     });
     this.#woken = false;
