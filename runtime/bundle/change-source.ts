@@ -48,10 +48,22 @@ export class ChangeSource {
     await this.#running;
   }
 
+  /** Looks again after a time, if nothing makes it look before. */
+  lookAfter(ms: number): void {
+    if (!this.#closed && this.#timer === undefined && ms < Number.POSITIVE_INFINITY) this.#runAfter(ms);
+  }
+
   #notice(): void {
     if (this.#closed) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#run(), SETTLE_MS);
+    this.#runAfter(SETTLE_MS);
+  }
+
+  #runAfter(ms: number): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#run();
+    }, ms);
   }
 
   #run(): void {

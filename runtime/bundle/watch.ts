@@ -1,4 +1,5 @@
 import { readdirSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ResolvedConfig } from "../config/resolved.ts";
 import { KeyfoldError } from "../errors.ts";
@@ -8,6 +9,9 @@ import { Bundler } from "./bundler.ts";
 import { ChangeSource } from "./change-source.ts";
 import { type FunctionFile, type FunctionFiles, functionFiles } from "./function-files.ts";
 import { Stamps } from "./stamps.ts";
+
+/** Builds of a function that is written while it is built, before one is told as it is. */
+const TRIES = 5;
 
 export type WatchEvent =
   /** A function was built again; `changed` of it says whether anything is different. `ms`: from the change's notice to the build on disk. */
@@ -27,6 +31,11 @@ export interface Watcher {
   close(): Promise<void>;
 }
 
+export interface WatchOptions {
+  /** A file that has become empty is about to be written, and is let be for so long, ms. Default 500. */
+  readonly emptyMs?: number;
+}
+
 interface Watched {
   readonly file: FunctionFile;
   /** Files to look at; those of the last good build when this one failed. */
@@ -39,14 +48,24 @@ interface Watched {
  * one start the next.
  * @throws KeyfoldError `config-invalid` when there is no functions directory to begin with.
  */
-export async function watch(config: ResolvedConfig, onEvent: (event: WatchEvent) => void): Promise<Watcher> {
+export async function watch(
+  config: ResolvedConfig,
+  onEvent: (event: WatchEvent) => void,
+  { emptyMs = 500 }: WatchOptions = {},
+): Promise<Watcher> {
   const bundler = new Bundler(config);
   const watched = new Map<string, Watched>();
   /** Refusals already told, so that each is told once. */
   let told = new Set<string>();
+  /** Since when files are seen to be empty, performance.now() ms. */
+  const empty = new Map<string, number>();
+  /** Functions of which a build is on disk that nobody was told of. */
+  const untold = new Set<string>();
   let closed = false;
+  let source: ChangeSource | undefined;
 
-  async function buildOne(file: FunctionFile): Promise<BuiltFunction | BuildFailure> {
+  /** `written`: whether some file changed while it was built, which may then be of half a file. */
+  async function buildOne(file: FunctionFile): Promise<{ outcome: BuiltFunction | BuildFailure; written: boolean }> {
     // Stamped before the build reads: a change in between is then seen as one.
     const before = watched.get(file.name);
     const early = new Stamps([file.file, ...(before?.stamps.files ?? [])]);
@@ -54,7 +73,39 @@ export async function watch(config: ResolvedConfig, onEvent: (event: WatchEvent)
     const outcome = await attempt(bundler, file);
     const stamps = "manifest" in outcome ? await early.extend(outcome.inputs) : early;
     watched.set(file.name, { file, stamps, failed: "error" in outcome });
-    return outcome;
+    return { outcome, written: await early.changed() };
+  }
+
+  /** Builds until nothing was written meanwhile. Undefined: it is being written, and will be noticed again. */
+  async function buildWhole(file: FunctionFile): Promise<BuiltFunction | BuildFailure | undefined> {
+    for (let left = TRIES; ; left--) {
+      if (await isAboutToBeWritten(file.file)) return undefined;
+      const { outcome, written } = await buildOne(file);
+      const isChanged = "manifest" in outcome && (outcome.changed || untold.has(file.name));
+      if (isChanged) untold.add(file.name);
+      if (written && left > 1) continue;
+      if (!isChanged) return outcome;
+      untold.delete(file.name);
+      return { ...outcome, changed: true };
+    }
+  }
+
+  /** Programs that save a file empty it first. */
+  async function isAboutToBeWritten(file: string): Promise<boolean> {
+    const size = await stat(file).then(
+      (found) => found.size,
+      () => -1,
+    );
+    if (size !== 0) {
+      empty.delete(file);
+      return false;
+    }
+    const now = performance.now();
+    const since = empty.get(file) ?? now;
+    empty.set(file, since);
+    if (now - since >= emptyMs) return false;
+    source?.lookAfter(emptyMs);
+    return true;
   }
 
   const configStamps = new Stamps(config.configFile === undefined ? [] : [config.configFile]);
@@ -93,8 +144,8 @@ export async function watch(config: ResolvedConfig, onEvent: (event: WatchEvent)
     await Promise.all(
       due.map(async (fn) => {
         const failedBefore = watched.get(fn.name)?.failed === true && !(await watched.get(fn.name)?.stamps.changed());
-        const outcome = await buildOne(fn);
-        if (closed) return;
+        const outcome = await buildWhole(fn);
+        if (closed || outcome === undefined) return;
         if ("manifest" in outcome) onEvent({ kind: "built", fn: outcome, ms: performance.now() - noticed });
         // Tried again because of some other file, and still broken: nothing new to say.
         else if (!failedBefore) onEvent({ kind: "failed", failure: outcome });
@@ -109,15 +160,18 @@ export async function watch(config: ResolvedConfig, onEvent: (event: WatchEvent)
     await bundler.close();
     throw thrown;
   }
-  const outcomes = await Promise.all(files.functions.map(buildOne));
+  const builds = await Promise.all(files.functions.map(buildOne));
+  const outcomes = builds.map(({ outcome }) => outcome);
   told = new Set(files.refused.map(({ error }) => error.message));
   const removed = await pruneBuilds(config.buildDir, new Set([...files.functions, ...files.refused].map(({ name }) => name)));
-  const source = await ChangeSource.open({
+  source = await ChangeSource.open({
     dirs: () => functionDirectories(config.functionsDir),
     files: () => [...configStamps.files, ...[...watched.values()].flatMap(({ stamps }) => stamps.files)],
     changed: round,
     failed: (thrown) => onEvent({ kind: "problem", error: KeyfoldError.from(thrown) }),
   });
+  // Nobody watched yet.
+  if (builds.some(({ written }) => written)) source.lookAfter(0);
   return {
     initial: {
       functions: outcomes.flatMap((outcome) => ("manifest" in outcome ? [outcome] : [])),
@@ -126,7 +180,7 @@ export async function watch(config: ResolvedConfig, onEvent: (event: WatchEvent)
     },
     async close() {
       closed = true;
-      await source.close();
+      await source?.close();
       await bundler.close();
     },
   };

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { EventEmitter, on } from "node:events";
-import { existsSync, renameSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { readManifest } from "../../runtime/bundle/build-dir.ts";
 import { Bundler } from "../../runtime/bundle/bundler.ts";
-import { type WatchEvent, type Watcher, watch } from "../../runtime/bundle/watch.ts";
+import { type WatchEvent, type Watcher, type WatchOptions, watch } from "../../runtime/bundle/watch.ts";
 import { loadConfig } from "../../runtime/config/load.ts";
 import type { ResolvedConfig } from "../../runtime/config/resolved.ts";
 import { project, write } from "../fixtures/project.ts";
@@ -13,11 +13,13 @@ import { project, write } from "../fixtures/project.ts";
 const counter = (by: number): string => `export default (n: number = 0): number => n + ${by};\n`;
 const CONFIG = 'export default { functions: { f: { source: "a" } } };';
 
-async function watched(t: TestContext, files: Readonly<Record<string, string>>) {
+const TWO = 'export default { functions: { f: { source: "a" }, g: { source: "a" } } };';
+
+async function watched(t: TestContext, files: Readonly<Record<string, string>>, options: WatchOptions = {}) {
   const config = await loadConfig({ cwd: project(files), environment: {} });
   const emitter = new EventEmitter();
   const events = on(emitter, "event") as AsyncIterableIterator<[WatchEvent]>;
-  const watcher: Watcher = await watch(config, (event) => emitter.emit("event", event));
+  const watcher: Watcher = await watch(config, (event) => emitter.emit("event", event), options);
   t.after(() => watcher.close());
   /** The next event of a kind; those of other kinds must not come first unless allowed. */
   const next = async <K extends WatchEvent["kind"]>(kind: K): Promise<Extract<WatchEvent, { kind: K }>> => {
@@ -97,6 +99,35 @@ test("a function that could not be built is built once what it lacked is there",
   assert.equal(watcher.initial.failures.length, 1);
   write(config.root, { "functions/_by.ts": "export const by = 1;" });
   assert.equal((await nextBuild()).fn.name, "f");
+});
+
+test("a file that was emptied, as programs do before they write it, is let be for a while", async (t) => {
+  const files = { "functions/f.ts": counter(1), "functions/g.ts": counter(1), "wrangler-like.config.ts": TWO };
+  const { config, next, nextBuild } = await watched(t, files, { emptyMs: Number.POSITIVE_INFINITY });
+  write(config.root, { "functions/f.ts": "" });
+  write(config.root, { "functions/g.ts": counter(2) });
+  assert.equal((await nextBuild()).fn.name, "g");
+  // Whatever there is to say of the empty one was said by now, or is before what comes of another round.
+  write(config.root, { "functions/g.ts": counter(3) });
+  assert.equal((await nextBuild()).fn.name, "g");
+  write(config.root, { "functions/f.ts": counter(2) });
+  assert.equal((await next("built")).fn.name, "f");
+});
+
+test("a file that stays empty is told", async (t) => {
+  const { config, next } = await watched(t, { "functions/f.ts": counter(1), "wrangler-like.config.ts": CONFIG }, { emptyMs: 20 });
+  write(config.root, { "functions/f.ts": "" });
+  assert.match((await next("failed")).failure.error.message, /function "f"/);
+});
+
+test("a file that is written while it is built is told as it is in the end", async (t) => {
+  const { config, nextBuild } = await watched(t, { "functions/f.ts": counter(1), "wrangler-like.config.ts": CONFIG });
+  const file = join(config.root, "functions/f.ts");
+  // Written by itself, when the build reads what it exports.
+  const rewritten = `process.getBuiltinModule("node:fs").writeFileSync(${JSON.stringify(file)}, ${JSON.stringify(counter(333))});\n${counter(22)}`;
+  write(config.root, { "functions/f.ts": rewritten });
+  await nextBuild();
+  assert.doesNotMatch(readFileSync(join(config.buildDir, "f/bundle.mjs"), "utf8"), /getBuiltinModule/);
 });
 
 test("the config file's change is told", async (t) => {

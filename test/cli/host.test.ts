@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { build } from "../../runtime/bundle/build.ts";
 import { loadConfig } from "../../runtime/config/load.ts";
 import { startHost } from "../../runtime/host/host.ts";
 import { project, write } from "../fixtures/project.ts";
+import { until } from "../fixtures/until.ts";
 import { cli, type Ran, spawnCli } from "./run-cli.ts";
 
 const counter = (by: number): string =>
@@ -199,5 +200,31 @@ describe("dev", () => {
     dev.kill("SIGTERM");
     assert.equal(await dev.exited, 0, dev.stderr());
     assert.ok(readFileSync(join(root, ".keyfold/build/other/manifest.json"), "utf8").length > 0);
+  });
+
+  test("a config that changes while it is read is read again", async (t) => {
+    const root = project({ "functions/counter.ts": counter(1), "wrangler-like.config.ts": 'export default { logLevel: "warn" };' });
+    const dev = spawnCli(t, ["dev", ...PORTS], root);
+    assert.equal((await dev.line())["event"], "listening");
+    assert.equal((await dev.line())["event"], "running");
+    const [reading, go] = [join(root, "reading"), join(root, "go")];
+    write(root, {
+      "wrangler-like.config.ts": `import { existsSync, writeFileSync } from "node:fs";
+writeFileSync(${JSON.stringify(reading)}, "");
+while (!existsSync(${JSON.stringify(go)})) await new Promise((resolve) => setTimeout(resolve, 5));
+throw new Error("half of it");
+`,
+    });
+    await until("the config is read", () => existsSync(reading));
+    write(root, { "wrangler-like.config.ts": 'export default { logLevel: "error" };' });
+    write(root, { "functions/counter.ts": counter(10) });
+    // A round that sees the function sees the config, which was written before.
+    assert.equal((await dev.line())["event"], "built");
+    write(root, { go: "" });
+    assert.equal((await dev.line())["event"], "config-changed");
+    assert.match(dev.stderr(), /half of it/);
+    assert.equal((await dev.line())["event"], "listening");
+    dev.kill("SIGTERM");
+    assert.equal(await dev.exited, 0, dev.stderr());
   });
 });

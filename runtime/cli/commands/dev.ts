@@ -54,10 +54,19 @@ export const dev: Command = {
 
     /** Waits for the end, or for a config that is valid; one that is not is told, and the old one stays. */
     async function nextConfig(woken: Promise<"stop" | "config">): Promise<ResolvedConfig | undefined> {
-      for (let next = woken; ; next = new Promise((resolve) => (wake = resolve))) {
+      for (let next = woken; ; ) {
         if ((await next) === "stop" || asked) return undefined;
+        // It may change again while it is read.
+        let changed = false;
+        next = new Promise((resolve) => {
+          wake = (why) => {
+            changed = true;
+            resolve(why);
+          };
+        });
         try {
           const config = await projectConfig(context, true);
+          if (changed) continue;
           if (output.json) output.document({ event: "config-changed" });
           else output.note("the config has changed: starting again, with the state as it is");
           return config;
