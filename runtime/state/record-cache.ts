@@ -72,6 +72,11 @@ export class RecordCache {
     return this.#dirty > this.maxBytes * 0.75 || this.stagedBytes > Math.max(this.maxBytes, STAGED_FLOOR);
   }
 
+  /** What waits for a commit, bytes. */
+  get heldBytes(): number {
+    return this.#dirty + this.stagedBytes;
+  }
+
   /** Bytes that clean entries may take. */
   get room(): number {
     return this.maxBytes - this.#dirty;

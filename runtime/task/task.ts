@@ -19,6 +19,9 @@ import { createTaskContext } from "./task-context.ts";
 import { TaskMetrics } from "./task-metrics.ts";
 import type { Interrupt, TaskOptions } from "./task-options.ts";
 
+/** Of states that wait for a commit, in one turn: large ones would be hundreds of megabytes before anybody looked. */
+const SLICE_BYTES = 8 * 1024 * 1024;
+
 /**
  * One subtopology over one partition: the unit of state, of assignment, of recovery. This class is its synchronous core,
  * run alike by workers and by the test driver: feed records, process, prepare a commit, apply it or roll back. It never
@@ -114,13 +117,17 @@ export class Task {
     this.#policy.poison(place(input, offset), failure);
   }
 
-  /** Processes up to `max` loaded records; returns how many it took. Stops at an interrupt or when it must wait. */
-  process(max: number): number {
+  /**
+   * Processes up to `max` loaded records; returns how many it took. Stops at an interrupt, when it must wait, and when `held` has
+   * grown by so much that it is time to look whether to commit.
+   */
+  process(max: number, held?: { readonly heldBytes: number }): number {
     const cells = this.#options.cells;
     cells?.cells.enter(cells.index);
     let taken = 0;
+    const enough = (held?.heldBytes ?? 0) + SLICE_BYTES;
     try {
-      while (taken < max && this.interrupt === undefined && !this.inFlight.full) {
+      while (taken < max && this.interrupt === undefined && !this.inFlight.full && (held === undefined || held.heldBytes < enough)) {
         const input = this.#group.next();
         if (input === undefined) break;
         const loaded = input.queue[0];

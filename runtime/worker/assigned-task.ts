@@ -253,6 +253,7 @@ export class AssignedTask {
     this.runner = new TaskRunner({
       task,
       log: this.#o.log,
+      held: this.#o.cache,
       commit: this.#o.commit,
       commitIntervalMs: this.#loaded.settings["commit.interval.ms"] ?? data.engine["commit.interval.ms"],
       fetchMaxBytes: data.engine["fetch.max.bytes"],

@@ -23,6 +23,8 @@ export interface Answer {
 export interface RunnerOptions {
   readonly task: Task;
   readonly log: Log;
+  /** What the worker's stores hold back until their commits. */
+  readonly held: { readonly heldBytes: number };
   /** Commits, and gives out what waits for it. */
   readonly commit: (request: CommitRequest, answers: readonly Answer[]) => Promise<number[]>;
   readonly commitIntervalMs: number;
@@ -109,7 +111,7 @@ export class TaskRunner {
     task.inFlight.expire(this.#o.reducerTimeoutMs);
     if (task.nextWallClock <= task.options.wallClock()) task.punctuate(task.options.wallClock());
     const begun = performance.now();
-    const taken = task.process(SLICE);
+    const taken = task.process(SLICE, this.#o.held);
     if (taken > 0) this.processLatency.observe(performance.now() - begun);
     if (task.interrupt !== undefined) {
       void this.#exclusive(() => this.#interrupted());

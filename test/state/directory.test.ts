@@ -148,6 +148,22 @@ describe("checkpoints", () => {
     }
   });
 
+  test("kill -9 while it is written leaves a whole one: the last that was acknowledged, or one later", async (t) => {
+    const dir = tempDir(t);
+    for (const writes of [1, 20, 3, 45, 8, 30]) {
+      const writer = startChild("checkpointer.ts", [dir]);
+      let acknowledged = 0;
+      for (let i = 0; i < writes; i++) acknowledged = Number((await writer.lines.next()).value);
+      await writer.kill();
+      const [a, b, ...rest] = await new Checkpoint(dir).read();
+      assert.ok((a?.offset ?? 0) >= acknowledged, `${a?.offset} after ${acknowledged}`);
+      assert.equal(b?.offset, a?.offset);
+      assert.deepEqual(rest, []);
+      const text = readFileSync(join(dir, ".checkpoint"), "utf8");
+      assert.equal(text, `0\n2\na 0 ${a?.offset}\nb 0 ${a?.offset}\n`);
+    }
+  });
+
   test("one that is damaged is as good as none, and is written anew", async (t) => {
     const dir = tempDir(t);
     for (const text of ["", "1\n1\na 0 5\n", "0\n2\na 0 5\n", "0\n1\na b c\n", "\u0000\u0000"]) {

@@ -6,6 +6,8 @@ import { RocksIterators } from "./rocksdb-iterators.ts";
 
 const META = "meta";
 const POSITION_KEY = Buffer.from("position");
+/** A batch that has held more keeps that much memory for as long as it lives. */
+const KEPT_BATCH_BYTES = 4 * 1024 * 1024;
 
 /**
  * The durable engine. Data lives in the column "default" (RocksDB's own statistics only cover that one), the position in
@@ -17,7 +19,10 @@ export class RocksEngine implements StateStore {
   readonly #iterators: IteratorRegistry;
   readonly #now: () => number;
   #db: RocksLevel | undefined;
-  /** One for all writes: each holds native memory as large as its largest write until it is garbage collected, which V8 sees no reason for. */
+  /**
+   * One for all writes but large ones: each holds native memory as large as its largest write until it is garbage collected, which
+   * V8 sees no reason for. That of a large write is young when it is let go of, and so goes with the next collection of the young.
+   */
   #batch: Batch | undefined;
   #ranges: RocksIterators | undefined;
   #meta: { readonly column: Column } | undefined;
@@ -96,9 +101,10 @@ export class RocksEngine implements StateStore {
   }
 
   write(writes: readonly StoreWrite[], position: StorePosition | undefined): void {
-    this.#mustBeOpen();
+    const db = this.#mustBeOpen();
     this.#ranges?.changed();
-    const batch = this.#batch as Batch;
+    const large = bytesOf(writes) > KEPT_BATCH_BYTES;
+    const batch = large ? db._chainedBatch() : (this.#batch as Batch);
     try {
       for (const { key, value } of writes) {
         if (value === undefined) batch._del(key);
@@ -111,6 +117,10 @@ export class RocksEngine implements StateStore {
       throw this.#error(thrown, "writing");
     } finally {
       batch._clear();
+      if (large) {
+        batch._closeSync();
+        db.detachResource(batch);
+      }
     }
   }
 
@@ -157,6 +167,12 @@ export class RocksEngine implements StateStore {
     const context = this.#context as StoreContext;
     return engineError(thrown, context, context.dir, doing);
   }
+}
+
+function bytesOf(writes: readonly StoreWrite[]): number {
+  let bytes = 0;
+  for (const { value } of writes) if (value !== undefined) bytes += value.length;
+  return bytes;
 }
 
 function readPosition(bytes: Uint8Array | undefined): StorePosition | undefined {
