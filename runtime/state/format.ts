@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { KeyfoldError } from "../errors.ts";
+import { inspectWal } from "../log/embedded/wal-check.ts";
 import { writeFileAtomically } from "./atomic-file.ts";
 import type { StoreContext } from "./store.ts";
 
@@ -41,9 +42,9 @@ export async function inspectRocks(dir: string): Promise<string | undefined> {
     return left === undefined ? undefined : `its CURRENT file is missing, while ${left} is there`;
   }
   const manifest = (await readFile(join(dir, "CURRENT"), "utf8")).trim();
-  return /^MANIFEST-\d+$/.test(manifest) && !files.includes(manifest)
-    ? `its ${manifest} file, which CURRENT points to, is missing`
-    : undefined;
+  if (!/^MANIFEST-\d+$/.test(manifest)) return undefined;
+  if (!files.includes(manifest)) return `its ${manifest} file, which CURRENT points to, is missing`;
+  return await inspectWal(dir);
 }
 
 export async function writeFormat(dir: string): Promise<void> {

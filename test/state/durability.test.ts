@@ -378,6 +378,42 @@ describe("damage", () => {
     assert.ok(positions.size > 15, `${positions.size} different positions`);
   });
 
+  test("a write-ahead log of which an earlier file ends too early, between two records, sets the store aside: its position would be ahead of its data", async (t) => {
+    const [dir, killed] = [tempDir(t), tempDir(t)];
+    const changelog = new Changelog();
+    const store = await open<string>(dir);
+    const at = storeDirectory(dir, "counts");
+    const wals = (): string[] =>
+      readdirSync(at)
+        .filter((name) => /^\d+\.log$/.test(name))
+        .sort();
+    const sizes: number[] = [];
+    for (let round = 0; wals().length < 2; round++) {
+      for (let i = 0; i < 20; i++) store.put(`k${round}-${i}`, "v".repeat(100), round);
+      commit(store, changelog);
+      if (wals().length === 1) sizes.push(readFileSync(join(at, wals()[0] as string)).length);
+    }
+    store.put("last", "v", 1);
+    commit(store, changelog);
+    cpSync(dir, killed, { recursive: true });
+    const whole = entries(store);
+    const first = wals()[0] as string;
+    await store.close();
+    const notices: StoreNotice[] = [];
+    const untouched = tempDir(t);
+    cpSync(killed, untouched, { recursive: true });
+    const same = await open<string>(untouched, {}, { onNotice: (notice) => notices.push(notice) });
+    assert.deepEqual(entries(same), whole);
+    assert.equal(notices.length, 0);
+    await same.close();
+    truncateSync(join(storeDirectory(killed, "counts"), first), sizes.at(-3));
+    const left = await open<string>(killed, {}, { onNotice: (notice) => notices.push(notice) });
+    assert.match(notices[0]?.message ?? "", /hole before \d+\.log/);
+    changelog.restore(left);
+    assert.deepEqual(entries(left), whole);
+    await left.close();
+  });
+
   test("a directory written by a newer keyfold is refused and left as it is", async (t) => {
     const dir = tempDir(t);
     const store = await open<number>(dir);

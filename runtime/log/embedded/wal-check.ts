@@ -29,13 +29,9 @@ interface Break {
  * several files perhaps. It is cut at the first hole. RocksDB would not notice where a file ends too early, but between two records.
  */
 export async function checkWal({ dir, flush, onNotice }: WalCheckOptions): Promise<void> {
-  const names = await readdir(dir);
-  // After the names: a file that was deleted in between is older than what this says.
-  const oldest = await oldestNeeded(dir);
-  if (oldest === undefined) return;
-  const files = names
-    .filter((name) => /^\d+\.log$/.test(name) && Number.parseInt(name, 10) >= oldest)
-    .sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
+  const needed = await neededFiles(dir);
+  if (needed === undefined) return;
+  const { files, oldest } = needed;
   if (files.length === 0 && oldest > 0) throw walGone(dir, oldest);
   const found = await findBreak(dir, files);
   if (found === undefined) return;
@@ -48,6 +44,29 @@ export async function checkWal({ dir, flush, onNotice }: WalCheckOptions): Promi
   onNotice(
     `The log in ${dir} has a hole at byte ${at} of ${file}, as a power cut leaves where "log.flush" is "os": the ${count(writes)} behind it, of the last second before, ${writes === 1 ? "was" : "were"} cut.`,
   );
+}
+
+/**
+ * For a database that can be made anew: what is wrong with a write-ahead log of several files of which one ends too early, between two
+ * records. RocksDB would go on with the next file, and so have a position without all that belongs to it.
+ */
+export async function inspectWal(dir: string): Promise<string | undefined> {
+  const files = (await neededFiles(dir))?.files ?? [];
+  if (files.length < 2) return undefined;
+  const found = await findBreak(dir, files);
+  return found?.kind === "gap" ? `its write-ahead log has a hole before ${found.file}, as a power cut may leave` : undefined;
+}
+
+/** The files of the write-ahead log that hold what is not yet in a table. */
+async function neededFiles(dir: string): Promise<{ files: string[]; oldest: number } | undefined> {
+  const names = await readdir(dir);
+  // After the names: a file that was deleted in between is older than what this says.
+  const oldest = await oldestNeeded(dir);
+  if (oldest === undefined) return undefined;
+  const files = names
+    .filter((name) => /^\d+\.log$/.test(name) && Number.parseInt(name, 10) >= oldest)
+    .sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
+  return { files, oldest };
 }
 
 async function findBreak(dir: string, files: readonly string[]): Promise<Break | undefined> {
