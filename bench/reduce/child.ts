@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { loadConfig } from "../../runtime/config/load.ts";
 import { startHost } from "../../runtime/host/host.ts";
+import { becomeHost } from "../../runtime/host/host-process.ts";
 import { openEmbeddedLog } from "../../runtime/log/embedded/log.ts";
 import { openKafkaLog } from "../../runtime/log/kafka/log.ts";
 import type { Log } from "../../runtime/log/log.ts";
@@ -21,6 +22,7 @@ export interface Job {
   readonly threads: number;
 }
 
+becomeHost();
 const job = JSON.parse(process.argv[2] ?? "{}") as Job;
 const application = `${job.name}-totals`;
 const topic = `${job.name}-events`;
@@ -44,7 +46,7 @@ if (job.kind === "load") {
   if (job.kind === "run") await forget([]);
   const config = await loadConfig({
     cwd: import.meta.dirname,
-    environment: {},
+    environment: process.env,
     flags: {
       name: job.name,
       "state.dir": job.dir,

@@ -5,7 +5,6 @@ import { basename, join } from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { build } from "../../runtime/bundle/build.ts";
 import { loadConfig } from "../../runtime/config/load.ts";
-import { HOST_ENVIRONMENT, HOST_FLAGS } from "../../runtime/host/host-process.ts";
 import type { Job } from "./child.ts";
 import { HOT_KEYS, type Workload } from "./events.ts";
 
@@ -35,14 +34,9 @@ const run = promisify(execFile);
 
 /** Runs a job in a process of its own and gives back what it printed. */
 async function child(job: Job): Promise<Record<string, unknown>> {
-  const { stdout } = await run(
-    process.execPath,
-    [...HOST_FLAGS, ...process.execArgv, join(import.meta.dirname, "child.ts"), JSON.stringify(job)],
-    {
-      maxBuffer: 1 << 20,
-      env: { ...HOST_ENVIRONMENT, ...process.env },
-    },
-  );
+  const { stdout } = await run(process.execPath, [...process.execArgv, join(import.meta.dirname, "child.ts"), JSON.stringify(job)], {
+    maxBuffer: 1 << 20,
+  });
   return JSON.parse(stdout) as Record<string, unknown>;
 }
 

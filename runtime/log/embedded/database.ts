@@ -2,9 +2,10 @@ import { RocksLevel } from "rocksdb";
 import { KeyfoldError } from "../../errors.ts";
 import type { Range } from "./keys.ts";
 
-/** Bytes of memtables (four of a quarter each, two of them merged at a flush) and of block cache. */
+/** Bytes of memtables: four of a quarter each, two of them merged at a flush. */
 const MEMTABLE_BYTES = 32 * 1024 * 1024;
-const CACHE_BYTES = 16 * 1024 * 1024;
+/** Bytes of block cache. A log is read in order, each block once or by several readers at about the same time: the kernel's cache does. */
+const CACHE_BYTES = 1024 * 1024;
 
 /** Writes that become visible, and survive a crash, together or not at all. */
 export interface WriteSet {
