@@ -20,6 +20,7 @@ declare module "rocksdb" {
 
   export interface OpenOptions extends ColumnOptions {
     readonly createIfMissing?: boolean;
+    readonly errorIfExists?: boolean;
     readonly walCompression?: boolean;
     readonly parallelism?: number;
     readonly infoLogLevel?: "debug" | "info" | "warn" | "error" | "fatal" | "header";

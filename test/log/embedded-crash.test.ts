@@ -95,6 +95,27 @@ test("while one process has the directory, another is told so", async (t) => {
   await (await openEmbeddedLog({ dir, flush: "os" })).close();
 });
 
+test("a log that another process writes, flushes and compacts meanwhile is in use, not damaged", async (t) => {
+  const dir = await tempDir(t);
+  const process = spawn(globalThis.process.execPath, [child("./busy-child.ts"), dir], { stdio: ["ignore", "pipe", "inherit"] });
+  t.after(() => process.kill("SIGKILL"));
+  await once(process.stdout, "data");
+  const said = new Map<string, number>();
+  for (let n = 0; n < 150; n++) {
+    const onNotice = (message: string): void => assert.fail(message);
+    const { code } = await openEmbeddedLog({ dir, flush: n % 2 === 0 ? "os" : "commit", onNotice }).then(
+      () => assert.fail("it was opened"),
+      (error: KeyfoldError) => error,
+    );
+    said.set(code, (said.get(code) ?? 0) + 1);
+  }
+  assert.deepEqual([...said], [["store-locked", 150]]);
+  assert.equal(process.exitCode, null);
+  process.kill("SIGKILL");
+  await gone(process);
+  await (await openEmbeddedLog({ dir, flush: "os", onNotice: (message) => assert.fail(message) })).close();
+});
+
 test("a write-ahead log cut anywhere opens with whole commits only, and goes on", async (t) => {
   const dir = await tempDir(t);
   await runAndKill(t, dir, "os", 300);

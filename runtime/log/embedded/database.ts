@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { RocksLevel } from "rocksdb";
 import { KeyfoldError } from "../../errors.ts";
 import type { Range } from "./keys.ts";
@@ -131,15 +132,32 @@ export class Database {
   }
 }
 
+/**
+ * Throws `store-locked` where another process has the database open. Nothing is opened or changed: RocksDB takes its lock before it
+ * refuses a database that is there already.
+ */
+export async function checkLock(dir: string): Promise<void> {
+  if (!existsSync(dir)) return;
+  const db = new RocksLevel(dir);
+  const error = await db.open({ createIfMissing: false, errorIfExists: true }).then(
+    () => db.close(),
+    (thrown: unknown) => openError(thrown, dir),
+  );
+  if (error?.code === "store-locked") throw error;
+}
+
 /** The binding wraps what RocksDB said into "Database is not open" and the like. */
 function messageOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
   return thrown.cause instanceof Error ? thrown.cause.message : thrown.message;
 }
 
+function codeOf(thrown: unknown): unknown {
+  return thrown instanceof Error && thrown.cause instanceof Error && "code" in thrown.cause ? thrown.cause.code : undefined;
+}
+
 function openError(thrown: unknown, dir: string): KeyfoldError {
-  const text = messageOf(thrown);
-  if (/lock/i.test(text)) {
+  if (codeOf(thrown) === "LEVEL_LOCKED") {
     return new KeyfoldError(
       "store-locked",
       `The log in ${dir} is in use by another process. Stop that one first, or give this one a state.dir of its own.`,

@@ -17,7 +17,7 @@ import { AppendWrite, checkBatches } from "./append.ts";
 import { type Catalog, dropDeleted, loadCatalog, offsetName, rememberOffset } from "./catalog.ts";
 import { Cleaner } from "./cleaner.ts";
 import { CommitQueue } from "./commit-queue.ts";
-import { Database, databaseError, diskFull } from "./database.ts";
+import { checkLock, Database, databaseError, diskFull } from "./database.ts";
 import { checkFiles, checkFormat, writeFormat } from "./format.ts";
 import { offsetKey } from "./keys.ts";
 import { type EmbeddedMetrics, noMetrics } from "./metrics.ts";
@@ -27,7 +27,7 @@ import { readBatches } from "./read.ts";
 import { TopicAdmin } from "./topic-admin.ts";
 import { checkAgrees, checkSpec, type Topic } from "./topics.ts";
 import { WalSync } from "./wal.ts";
-import { checkWal } from "./wal-check.ts";
+import { checkWal, type Hole } from "./wal-check.ts";
 
 export interface EmbeddedLogOptions {
   /** Directory of the log alone; created when it is not there. */
@@ -63,9 +63,7 @@ export interface EmbeddedExtras {
 /** Opens the in-process log: durable, on RocksDB, no broker to install. One process, one thread owns a directory. */
 export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log & EmbeddedExtras> {
   const dir = join(options.dir, "rocksdb");
-  const opened = await checkDirectory(options, dir).catch((thrown: unknown) => {
-    throw databaseError(thrown, options.dir);
-  });
+  const opened = await checkDirectory(options, dir);
   const database = await Database.open(dir);
   try {
     if (!opened) await writeFormat(options.dir);
@@ -77,12 +75,35 @@ export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log 
   }
 }
 
-/** What RocksDB would pass over in silence is found before it opens. Resolves to whether the log has been opened before. */
-async function checkDirectory({ dir: logDir, flush, onNotice = () => undefined }: EmbeddedLogOptions, dir: string): Promise<boolean> {
-  await mkdir(logDir, { recursive: true });
-  const opened = await checkFormat(logDir);
-  if (await checkFiles(dir, opened)) await checkWal({ dir, flush, onNotice });
-  return opened;
+/**
+ * What RocksDB would pass over in silence is found before it opens. Nobody has its lock yet: what another process writes or deletes
+ * meanwhile looks like damage. It is damage when it is found twice, with nobody there either time. Resolves to whether the log has been
+ * opened before.
+ */
+async function checkDirectory(options: EmbeddedLogOptions, dir: string): Promise<boolean> {
+  for (let again = false; ; again = true) {
+    const { opened, hole, error } = await inspect(options, dir);
+    if (hole === undefined && error === undefined) return opened;
+    await checkLock(dir);
+    if (!again) continue;
+    if (error !== undefined) throw error;
+    await hole?.cut();
+    options.onNotice?.(hole?.notice ?? "");
+    return opened;
+  }
+}
+
+async function inspect(
+  options: EmbeddedLogOptions,
+  dir: string,
+): Promise<{ readonly opened: boolean; readonly hole?: Hole | undefined; readonly error?: KeyfoldError }> {
+  try {
+    await mkdir(options.dir, { recursive: true });
+    const opened = await checkFormat(options.dir);
+    return { opened, hole: (await checkFiles(dir, opened)) ? await checkWal({ dir, flush: options.flush }) : undefined };
+  } catch (thrown) {
+    return { opened: false, error: databaseError(thrown, options.dir) };
+  }
 }
 
 /** Below this much free space a log that failed for want of space is not opened again, and goes on serving reads. */

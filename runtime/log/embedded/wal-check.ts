@@ -7,8 +7,12 @@ export interface WalCheckOptions {
   /** RocksDB's directory. */
   readonly dir: string;
   readonly flush: "os" | "commit";
-  /** Told of what a power cut took, which is more than a torn last write. */
-  readonly onNotice: (message: string) => void;
+}
+
+/** A hole that a power cut has left: what is lost, in words, and the way to have RocksDB stop there. */
+export interface Hole {
+  readonly notice: string;
+  cut(): Promise<void>;
 }
 
 /** The first place where the write-ahead log does not go on as it should, and what lies behind it. */
@@ -26,24 +30,28 @@ interface Break {
  * right for the torn tail that a crash leaves, a silent loss where a disk has changed a byte in the middle. That is refused.
  *
  * A power cut leaves more than a torn last write under `os`: what was not yet synced, a second's worth, went to the disk in any order, in
- * several files perhaps. It is cut at the first hole. RocksDB would not notice where a file ends too early, but between two records.
+ * several files perhaps. It is to be cut at the first hole. RocksDB would not notice where a file ends too early, but between two records.
+ *
+ * Nothing is changed here: where another process writes meanwhile, what is half written looks like damage, or like a hole.
  */
-export async function checkWal({ dir, flush, onNotice }: WalCheckOptions): Promise<void> {
+export async function checkWal({ dir, flush }: WalCheckOptions): Promise<Hole | undefined> {
   const needed = await neededFiles(dir);
-  if (needed === undefined) return;
+  if (needed === undefined) return undefined;
   const { files, oldest } = needed;
   if (files.length === 0 && oldest > 0) throw walGone(dir, oldest);
   const found = await findBreak(dir, files);
-  if (found === undefined) return;
+  if (found === undefined) return undefined;
   const { kind, file, at, fragments, writes } = found;
   const later = files.slice(files.indexOf(file) + (kind === "gap" ? 0 : 1));
   if (kind === "changed" && fragments > 0) throw damaged(dir, found, later);
-  if (kind === "changed" || writes === 0) return;
+  if (kind === "changed" || writes === 0) return undefined;
   if (flush === "commit") throw damaged(dir, found, later);
-  if (kind === "gap") for (const name of later) await rename(join(dir, name), join(dir, `${name}.cut`));
-  onNotice(
-    `The log in ${dir} has a hole at byte ${at} of ${file}, as a power cut leaves where "log.flush" is "os": the ${count(writes)} behind it, of the last second before, ${writes === 1 ? "was" : "were"} cut.`,
-  );
+  return {
+    notice: `The log in ${dir} has a hole at byte ${at} of ${file}, as a power cut leaves where "log.flush" is "os": the ${count(writes)} behind it, of the last second before, ${writes === 1 ? "was" : "were"} cut.`,
+    cut: async () => {
+      if (kind === "gap") for (const name of later) await rename(join(dir, name), join(dir, `${name}.cut`));
+    },
+  };
 }
 
 /**
