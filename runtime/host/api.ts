@@ -35,7 +35,7 @@ export interface HostApi {
   ): Promise<{ records: TailRecord[]; next: number; end: number }>;
   /** Empty: healthy. */
   unhealthy(): string[];
-  /** Empty: every task runs. */
+  /** Empty: every task runs, and every worker answers. */
   notReady(): string[];
   /** Prometheus text format 0.0.4. */
   metrics(): Promise<string>;
@@ -94,6 +94,8 @@ export interface TaskInfo {
   readonly lag: number;
   readonly restore?: { readonly store: string; readonly position: number; readonly end: number };
   readonly entries: Readonly<Record<string, number>>;
+  /** The worker has not answered just now: all this is what was last known. */
+  readonly stale?: boolean;
 }
 
 export interface TopicInfo extends TopicDescription {

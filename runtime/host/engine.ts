@@ -10,7 +10,7 @@ import type { HostApi, ListQuery } from "./api.ts";
 import { Appender } from "./appender.ts";
 import { Fleet } from "./fleet.ts";
 import { FunctionGroup, taskId } from "./function-group.ts";
-import { type FunctionState, HostedFunction } from "./functions.ts";
+import { type FunctionState, HostedFunction, waitingOf } from "./functions.ts";
 import { createHostApi, type Scrape } from "./host-api.ts";
 import { Invoker } from "./invoker.ts";
 import { LiveQueries } from "./live-queries.ts";
@@ -158,7 +158,7 @@ export class Engine {
 
   /** Resolves when every function that did not fail runs. */
   running(): Promise<void> {
-    if (this.api.notReady().length === 0) return Promise.resolve();
+    if (waitingOf(this.#functions.values()).length === 0) return Promise.resolve();
     return new Promise((resolve) => this.#runningWaiters.push(resolve));
   }
 
@@ -194,7 +194,7 @@ export class Engine {
     const fn = new HostedFunction(manifest, this.#o.config, (name, next, previous) => {
       this.#o.logger.info({ function: name, from: previous, to: next }, "function state");
       this.#o.onStateChange?.(name, next, previous);
-      if (this.api.notReady().length === 0) for (const waiter of this.#runningWaiters.splice(0)) waiter();
+      if (waitingOf(this.#functions.values()).length === 0) for (const waiter of this.#runningWaiters.splice(0)) waiter();
     });
     this.#functions.set(manifest.name, fn);
     await this.#run(fn);

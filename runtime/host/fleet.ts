@@ -5,9 +5,11 @@ import type { Log } from "../log/log.ts";
 import { StateDirectory } from "../state/directory.ts";
 import type { Glimpse } from "../worker/cells.ts";
 import type { FromWorker, FunctionCode, TaskAssignment, ToWorker, WorkerStatus } from "../worker/messages.ts";
+import { taskId } from "./function-group.ts";
 import type { HostedFunction } from "./functions.ts";
+import { lastCall, whatHung } from "./hung.ts";
+import { type LastStatus, LastWord } from "./last-word.ts";
 import { type PlannedTask, place } from "./placement.ts";
-import { within } from "./within.ts";
 import { WorkerSlot } from "./worker-slot.ts";
 
 /** A record a worker hung or died on. */
@@ -27,14 +29,11 @@ interface Member {
   unstoppable: boolean;
   /** Hangs in a row of which nobody knows on which record. */
   unexplained: number;
-  /** What it said of itself last. */
-  status: WorkerStatus | undefined;
+  readonly word: LastWord;
 }
 
 /** How long ending a thread may take before the host calls itself unwell. */
 const END_MS = 3_000;
-/** A worker that has not said by then how it is, is taken to be as it was. */
-const STATUS_MS = 1_000;
 /** Hangs that nobody can explain, after which the function whose async call began last is stopped. */
 const UNEXPLAINED = 3;
 /** Least time for which a new worker makes one async call at a time, ms; longer where commits are rarer. */
@@ -70,16 +69,11 @@ export class Fleet {
   constructor(options: FleetOptions) {
     this.#o = options;
     const { engine, limits } = options.config;
-    for (let id = 0; id < engine["num.stream.threads"]; id++)
-      this.#members.push({
-        slot: this.#spawn(id),
-        tasks: [],
-        deaths: 0,
-        replacing: false,
-        unstoppable: false,
-        unexplained: 0,
-        status: undefined,
-      });
+    for (let id = 0; id < engine["num.stream.threads"]; id++) {
+      const word = new LastWord(() => member.slot.ask<WorkerStatus>({ kind: "status" }));
+      const member: Member = { slot: this.#spawn(id), tasks: [], deaths: 0, replacing: false, unstoppable: false, unexplained: 0, word };
+      this.#members.push(member);
+    }
     this.#watchdog = setInterval(() => this.#watch(), Math.max(50, Math.min(500, limits["reducer.timeout.ms"] / 4)));
     this.#watchdog.unref();
   }
@@ -156,14 +150,20 @@ export class Fleet {
     for (const { slot } of this.#members) slot.send(message);
   }
 
-  async statuses(): Promise<WorkerStatus[]> {
-    const late = (): KeyfoldError => new KeyfoldError("not-ready", "the worker does not say how it is", { remedy: "retry" });
-    await Promise.allSettled(
-      this.#members.map(async (member) => {
-        member.status = await within(member.slot.ask<WorkerStatus>({ kind: "status" }), STATUS_MS, late);
-      }),
+  async statuses(): Promise<LastStatus[]> {
+    return (await Promise.all(this.#members.map(({ word }) => word.status()))).flatMap((status) => status ?? []);
+  }
+
+  /** Every task with its worker, whatever that says. */
+  placed(): { readonly function: string; readonly task: string; readonly worker: number }[] {
+    return this.#members.flatMap(({ tasks }, worker) => tasks.map((task) => ({ function: task.function, task: taskId(task), worker })));
+  }
+
+  /** Workers that do not answer, user code or not. */
+  silent(): string[] {
+    return this.#members.flatMap(({ word, unstoppable, tasks }, id) =>
+      word.silent || unstoppable ? [`worker ${id} has not answered for some seconds, and its tasks (${tasks.length}) stand still`] : [],
     );
-    return this.#members.flatMap(({ status }) => status ?? []);
   }
 
   /** What only a restart of the process would mend. */
@@ -267,6 +267,7 @@ export class Fleet {
     const now = performance.now();
     const limit = this.#o.config.limits["reducer.timeout.ms"];
     this.#members.forEach((member, id) => {
+      this.#listen(id, member, now);
       if (member.replacing || member.slot.stuckFor(now) < limit) return;
       member.replacing = true;
       const last = member.slot.glimpse();
@@ -286,6 +287,14 @@ export class Fleet {
         return this.#replace(id, error, last, true);
       });
     });
+  }
+
+  /** User code on a record has its own limit, and so may take as long as that. */
+  #listen(id: number, { slot, word }: Member, now: number): void {
+    const { silent } = word;
+    const { busy, input } = slot.glimpse();
+    word.look(now, busy && input >= 0);
+    if (word.silent && !silent) this.#o.notice("error", "a worker does not answer", { worker: id });
   }
 
   async #died(id: number, error: KeyfoldError, last: Glimpse): Promise<void> {
@@ -382,17 +391,6 @@ export class Fleet {
     }
     return undefined;
   }
-}
-
-/** What a worker may have hung in: its cells know sync code only. */
-function whatHung({ busy }: Glimpse, routes: readonly string[]): string {
-  if (busy) return "a reducer";
-  return routes.length === 0 ? "an async reducer, after an await," : `a function's own route (${routes.join(", ")})`;
-}
-
-/** The async call that the worker must have hung in, if there was but one and no route. */
-function lastCall(last: Glimpse, routes: readonly string[]): Glimpse {
-  return routes.length === 0 && last.held === 1 && last.unsettled === 1 ? { ...last, ...last.call, busy: true } : last;
 }
 
 function taskName(task: PlannedTask): string {

@@ -89,6 +89,10 @@ export class HostedFunction {
     return this.#tasks.has(task);
   }
 
+  stateOf(task: string): TaskState | undefined {
+    return this.#tasks.get(task);
+  }
+
   task(id: string, state: TaskState): void {
     if (!this.#tasks.has(id)) return;
     this.#tasks.set(id, state);
@@ -124,4 +128,9 @@ export class HostedFunction {
     this.#state = state;
     this.#listener(this.name, state, previous);
   }
+}
+
+/** Tasks that do not run yet, of functions that did not fail. */
+export function waitingOf(functions: Iterable<HostedFunction>): string[] {
+  return [...functions].flatMap((fn) => (fn.state === "RUNNING" || fn.error !== undefined ? [] : fn.waiting()));
 }

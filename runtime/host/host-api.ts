@@ -10,7 +10,7 @@ import type { Appender } from "./appender.ts";
 import { storeSubtopology } from "./engine.ts";
 import type { Fleet } from "./fleet.ts";
 import { type FunctionGroup, taskId } from "./function-group.ts";
-import type { HostedFunction } from "./functions.ts";
+import { type HostedFunction, waitingOf } from "./functions.ts";
 import type { Invoker } from "./invoker.ts";
 import type { LiveQueries } from "./live-queries.ts";
 import { cursorOf, keyOf, mergePages, PAGE_BYTES } from "./pages.ts";
@@ -135,7 +135,7 @@ export function createHostApi(parts: HostApiParts): HostApi {
 
     tasks: async () => {
       const workers = await fleet.statuses();
-      return workers.flatMap(({ worker, tasks }) =>
+      const known = workers.flatMap(({ worker, stale, tasks }) =>
         tasks.map(
           ({ function: fn, task, state, positions, committed, lag, restore, entries }): TaskInfo => ({
             function: fn,
@@ -147,9 +147,21 @@ export function createHostApi(parts: HostApiParts): HostApi {
             lag,
             entries,
             ...(restore === undefined ? {} : { restore }),
+            ...(stale ? { stale } : {}),
           }),
         ),
       );
+      // A worker may have begun to hang before it has said anything of a task.
+      const answering = new Set(workers.filter(({ stale }) => !stale).map(({ worker }) => worker));
+      const untold = fleet
+        .placed()
+        .filter(({ worker }) => !answering.has(worker))
+        .filter((task) => !known.some((one) => one.function === task.function && one.task === task.task))
+        .map((task): TaskInfo => {
+          const state = functions.get(task.function)?.stateOf(task.task) ?? "CREATED";
+          return { ...task, state, positions: {}, committed: {}, lag: 0, entries: {}, stale: true };
+        });
+      return [...known, ...untold];
     },
 
     topics: async () => {
@@ -270,7 +282,7 @@ export function createHostApi(parts: HostApiParts): HostApi {
       ...[...functions.values()].flatMap((fn) => (fn.error === undefined ? [] : [`function ${fn.name}: ${fn.error.message}`])),
     ],
 
-    notReady: () => [...functions.values()].flatMap((fn) => (fn.state === "RUNNING" || fn.error !== undefined ? [] : fn.waiting())),
+    notReady: () => [...fleet.silent(), ...waitingOf(functions.values())],
 
     metrics: async () =>
       scrape(

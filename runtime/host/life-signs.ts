@@ -1,7 +1,7 @@
 import type { Glimpse } from "../worker/cells.ts";
 
 /** The watchdog looks twice a second and more; when it comes so late, ms, the whole process stood still, and no worker is to blame. */
-const LATE_MS = 2_000;
+export const LATE_MS = 2_000;
 
 /** How long a worker has been in user code without a sign of life, by looking again and again. */
 export class LifeSigns {

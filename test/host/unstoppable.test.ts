@@ -59,6 +59,7 @@ test("a thread in native code that cannot be ended: the host calls itself unwell
     run.api.unhealthy().join(),
     /^worker 0 runs a reducer that cannot be interrupted, and its tasks stand still: restart the host$/,
   );
+  assert.deepEqual(run.api.notReady(), ["worker 0 has not answered for some seconds, and its tasks (2) stand still"]);
   await refused;
   assert.equal((JSON.parse(await behind) as { value: number }).value, 3);
   assert.deepEqual(run.api.unhealthy(), []);

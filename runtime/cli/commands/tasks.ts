@@ -16,12 +16,17 @@ export const tasks: Command = {
     else {
       output.table(
         ["FUNCTION", "TASK", "WORKER", "STATE", "LAG", "ENTRIES", "RESTORED"],
-        shown.map((task) => [task.function, task.task, task.worker, task.state, task.lag, total(task.entries), restored(task)]),
+        shown.map((task) => [task.function, task.task, task.worker, stateOf(task), task.lag, total(task.entries), restored(task)]),
       );
     }
     return undefined;
   },
 };
+
+/** Of a worker that does not answer, what was last known. */
+function stateOf({ state, stale }: TaskInfo): string {
+  return stale ? `${state}, no answer` : state;
+}
 
 function total(entries: TaskInfo["entries"]): number {
   return Object.values(entries).reduce((sum, n) => sum + n, 0);

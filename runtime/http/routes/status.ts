@@ -37,7 +37,7 @@ export function healthHandler(host: HostApi): Handler {
   return (c) => stateOf(pathOf(c.req.raw, c), "healthy", host.unhealthy());
 }
 
-/** `GET /readyz`: 200 once every task runs, else 503 with those that do not. */
+/** `GET /readyz`: 200 once every task runs and every worker answers, else 503 with those that do not. */
 export function readyHandler(host: HostApi): Handler {
   return (c) => stateOf(pathOf(c.req.raw, c), "ready", host.notReady());
 }
