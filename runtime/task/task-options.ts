@@ -51,6 +51,11 @@ export interface TaskCells {
   readonly alone: () => boolean;
 }
 
+/** Does `work` under the eyes of the watchdog, if there is one. */
+export function inUserCode<T>(watched: TaskCells | undefined, work: () => T): T {
+  return watched === undefined ? work() : watched.cells.during(watched.index, work);
+}
+
 /** What stopped a task from going on by itself; the worker acts on it. */
 export type Interrupt =
   | { readonly kind: "retry"; readonly at: number; readonly dirty: boolean }

@@ -17,7 +17,7 @@ import { decodeValue, eventTime } from "./source-value.ts";
 import { moved, type TaskState } from "./states.ts";
 import { createTaskContext } from "./task-context.ts";
 import { TaskMetrics } from "./task-metrics.ts";
-import type { Interrupt, TaskOptions } from "./task-options.ts";
+import { type Interrupt, inUserCode, type TaskOptions } from "./task-options.ts";
 
 /** Of states that wait for a commit, in one turn: large ones would be hundreds of megabytes before anybody looked. */
 const SLICE_BYTES = 8 * 1024 * 1024;
@@ -153,7 +153,7 @@ export class Task {
 
   /** Fires wall-clock schedules that are due. */
   punctuate(now: number): void {
-    if (this.#schedules.nextWall() <= now) this.#inUserCode(() => this.#fire("wall-clock", now));
+    if (this.#schedules.nextWall() <= now) inUserCode(this.#options.cells, () => this.#fire("wall-clock", now));
   }
 
   get nextWallClock(): number {
@@ -226,7 +226,7 @@ export class Task {
       signal: this.#abort.signal,
       streamTime: () => this.#streamTime,
     });
-    this.#graph = this.#inUserCode(() => this.#options.subtopology.build(context));
+    this.#graph = inUserCode(this.#options.cells, () => this.#options.subtopology.build(context));
   }
 
   /** One record; false: it was not taken (a retry or a rollback is due). */
@@ -362,7 +362,7 @@ export class Task {
   /** Caches through the layers until none is dirty: a flush of one store may fill another downstream. */
   #flush(): boolean {
     try {
-      this.#inUserCode(() => flushStores(this.#options.stores, () => this.#graph?.beforeFlush?.(), this.id));
+      inUserCode(this.#options.cells, () => flushStores(this.#options.stores, () => this.#graph?.beforeFlush?.(), this.id));
       return true;
     } catch (thrown) {
       if (this.#broken(thrown)) return false;
@@ -375,12 +375,6 @@ export class Task {
       this.interrupt = { kind: "rollback" };
       return false;
     }
-  }
-
-  /** Under the eyes of the watchdog. */
-  #inUserCode<T>(work: () => T): T {
-    const { cells } = this.#options;
-    return cells === undefined ? work() : cells.cells.during(cells.index, work);
   }
 
   #fire(type: "stream-time" | "wall-clock", now: number): void {
