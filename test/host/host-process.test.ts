@@ -20,15 +20,10 @@ interface Seen {
 
 /** What a process sees of itself once it has become a host. */
 async function become(flags: string[], env: Record<string, string>): Promise<Seen & { readonly spawned: number | undefined }> {
-  const {
-    MALLOC_ARENA_MAX: _arenas,
-    MALLOC_MMAP_THRESHOLD_: _mmap,
-    MALLOC_TRIM_THRESHOLD_: _trim,
-    NODE_OPTIONS: _options,
-    ...rest
-  } = process.env;
+  const outside = { ...process.env };
+  for (const name of [...Object.keys(HOST_ENVIRONMENT), "NODE_OPTIONS"]) delete outside[name];
   const child = spawn(process.execPath, [...flags, "--input-type=module", "--eval", SCRIPT, "first", "second one"], {
-    env: { ...rest, ...env },
+    env: { ...outside, ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const [output, [code]] = await Promise.all([text(child.stdout), once(child, "exit")]);
