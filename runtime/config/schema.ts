@@ -89,7 +89,7 @@ const engineSettings = {
     default: 64 * MIB,
     doc: "Memory for all RocksDB block caches and memtables of the host, divided among its stores.",
   }),
-  "fetch.max.bytes": setting(bytes(1_024), { default: MIB, doc: "Asked of the log at once for one partition." }),
+  "fetch.max.bytes": setting(bytes(1_024), { default: MIB / 2, doc: "Asked of the log at once for one partition." }),
 };
 
 const tunable = {
