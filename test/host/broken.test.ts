@@ -80,13 +80,7 @@ describe("what fails below the engine", () => {
   after(() => project?.remove());
 
   const configOf = async (name: string, layer: Parameters<Project["config"]>[0] = {}) => {
-    config = await project.config({
-      "state.dir": join(project.dir, name),
-      "processing.guarantee": "exactly_once_v2",
-      "num.stream.threads": 1,
-      defaultPartitions: 1,
-      ...layer,
-    });
+    config = await project.single(name, layer);
     return config;
   };
   const feed = async (from: number, count: number, keys: number) => {

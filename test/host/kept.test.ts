@@ -49,13 +49,7 @@ describe("what becomes of state that could be lost", () => {
   after(() => project?.remove());
 
   const start = async (fn: string, name: string, layer: Parameters<Project["config"]>[0] = {}): Promise<RunningEngine> => {
-    config = await project.config({
-      "state.dir": join(project.dir, name),
-      "processing.guarantee": "exactly_once_v2",
-      "num.stream.threads": 1,
-      defaultPartitions: 1,
-      ...layer,
-    });
+    config = await project.single(name, layer);
     run = await startEngine(config, {}, [fn]);
     return run;
   };

@@ -65,13 +65,7 @@ describe("stores of every kind", () => {
   after(() => project?.remove());
 
   const start = async (name: string, layer: Parameters<Project["config"]>[0] = {}): Promise<RunningEngine> => {
-    config = await project.config({
-      "state.dir": join(project.dir, name),
-      "processing.guarantee": "exactly_once_v2",
-      "num.stream.threads": 1,
-      defaultPartitions: 1,
-      ...layer,
-    });
+    config = await project.single(name, layer);
     run = await startEngine(config);
     return run;
   };

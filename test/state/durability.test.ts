@@ -211,7 +211,7 @@ describe("restart", () => {
     const now = (): number => start + 1_000 * HOUR;
     // One more offset may be the marker of a transaction.
     for (const end of [changelog.end, changelog.end + 1]) {
-      const old = await open<number>(dir, {}, { now: () => start + 1_000 * HOUR, changelogEnd: end });
+      const old = await open<number>(dir, {}, { now, changelogEnd: end });
       assert.equal(old.get("a")?.value, 1);
       await old.close();
     }
