@@ -1,5 +1,7 @@
 import { KeyfoldError } from "../errors.ts";
-import type { Log } from "../log/log.ts";
+import { TAIL_BYTES } from "../log/embedded/append.ts";
+import { letGo } from "../log/let-go.ts";
+import type { Log, OutBatch } from "../log/log.ts";
 import type { FromWorker, LogCall, ToWorker, WatchedAnswers } from "../worker/messages.ts";
 import type { BatchingPort } from "../worker/port.ts";
 import { TRANSFER_BYTES, transferable } from "../worker/requests.ts";
@@ -64,10 +66,14 @@ export class LogServer {
         );
         return;
       }
-      case "append":
-        return this.#reply(request, await this.#written(this.#log.append(call.batches)));
+      case "append": {
+        const bases = await this.#written(this.#log.append(call.batches));
+        letGoOf(call.batches);
+        return this.#reply(request, bases);
+      }
       case "commit": {
         const bases = await this.#written(this.#log.commit(call.commit));
+        letGoOf(call.commit.batches);
         if (call.answers === undefined) return this.#reply(request, bases);
         this.#answers(call.answers);
         // Nobody waits for the worker's part now: it hears of its commit along with its next records.
@@ -97,4 +103,9 @@ export class LogServer {
   #reply(request: number, value: unknown): void {
     this.#port.send({ kind: "answer", request, value });
   }
+}
+
+/** The worker has handed them over, and the log only keeps small ones in memory. */
+function letGoOf(batches: readonly OutBatch[]): void {
+  for (const { data } of batches) if (data.length > TAIL_BYTES) letGo(data);
 }

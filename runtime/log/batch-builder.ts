@@ -104,6 +104,21 @@ export class BatchBuilder {
     return length < 0 ? null : this.#buffer.subarray(position.at, position.at + length);
   }
 
+  /** Whether the record whose key ends at `keyEnd` has this key, and it is ASCII. The key's length is for the caller to compare. */
+  isKeyAt(keyEnd: number, key: string): boolean {
+    const buffer = this.#buffer;
+    for (let i = key.length, at = keyEnd; i > 0; ) {
+      const unit = key.charCodeAt(--i);
+      if (buffer[--at] !== unit || unit > 127) return false;
+    }
+    return true;
+  }
+
+  /** The ASCII key of `length` that ends at `keyEnd`. */
+  keyAt(keyEnd: number, length: number): string {
+    return this.#buffer.latin1Slice(keyEnd - length, keyEnd);
+  }
+
   /** All batches, base offsets counting from 0, in the builder's own memory: good until the next append or reset. */
   view(): Buffer {
     if (this.#open) this.#closeBatch();

@@ -1,3 +1,4 @@
+import { letGo } from "../log/let-go.ts";
 import type { RecordBatch } from "../log/record-batch.ts";
 import type { SourceSpec } from "../topology/topology.ts";
 import type { TaskOptions } from "./task-options.ts";
@@ -5,6 +6,8 @@ import type { TaskOptions } from "./task-options.ts";
 /** A decoded batch on its way through a task. */
 export interface Loaded {
   readonly batch: RecordBatch;
+  /** The batch's memory is the task's alone. */
+  readonly owned: boolean;
   /** Of the rows before `prefetched`, from `firstKey` on: keys of a whole batch would outlive their youth in the heap. */
   keys: readonly (string | null)[];
   firstKey: number;
@@ -56,11 +59,21 @@ export class TaskInput {
     return Math.max(0, this.end - this.position);
   }
 
-  load(batch: RecordBatch, next: number): Loaded {
-    const loaded = { batch, keys: [], firstKey: 0, next, index: 0, prefetched: 0, timedIndex: -1, time: 0 };
+  load(batch: RecordBatch, next: number, owned = false): Loaded {
+    const loaded = { batch, owned, keys: [], firstKey: 0, next, index: 0, prefetched: 0, timedIndex: -1, time: 0 };
     this.queue.push(loaded);
     this.fetchPosition = next;
     return loaded;
+  }
+
+  /** The first batch is done with. `forgotten`: nobody will look into it any more. */
+  shift(forgotten: boolean): void {
+    const loaded = this.queue.shift();
+    if (loaded === undefined || !loaded.owned || !forgotten) return;
+    const { batch } = loaded;
+    letGo(new Uint8Array(batch.offsets.buffer));
+    // Headers are views of the batch, and what somebody else's codec makes of the bytes is unknown.
+    if (batch.headers === undefined && this.source.codec.decodeRange !== undefined) letGo(batch.buffer);
   }
 
   seek(position: number): void {

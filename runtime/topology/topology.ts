@@ -68,7 +68,7 @@ export interface RepartitionSpec {
 export interface Codec {
   readonly name: string;
   decode(bytes: Uint8Array): unknown;
-  /** The same over bytes[start, end) of a batch's buffer: saves the hot path a view per record. */
+  /** The same over bytes[start, end) of a batch's buffer: saves the hot path a view per record. What it returns is no view: the buffer's memory is given back after the batch. */
   decodeRange?(buffer: Buffer, start: number, end: number): unknown;
   encode(value: unknown): Uint8Array;
 }

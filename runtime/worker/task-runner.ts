@@ -6,7 +6,7 @@ import type { TaskInput, Watch } from "../task/input.ts";
 import type { Task } from "../task/task.ts";
 
 /** Records processed before other tasks and messages get their turn. */
-const SLICE = 2_000;
+const SLICE = 2_048;
 /** Times in a row that a store is opened anew because it is corrupt, before the function is stopped. */
 const MAX_REOPENED = 3;
 /** Loaded batches per input beyond which no more is fetched. */
@@ -364,7 +364,7 @@ export class TaskRunner {
       input.end = fetched.end;
       if (fetched.next > position) {
         const batch = decodeBatches(fetched.data, { from: position });
-        input.load(this.#o.arrived?.(input, batch) ?? batch, fetched.next);
+        input.load(this.#o.arrived?.(input, batch) ?? batch, fetched.next, true);
       }
     } catch (thrown) {
       if (abort.signal.aborted) return;

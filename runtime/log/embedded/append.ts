@@ -6,7 +6,7 @@ import { batchKey, offsetKey } from "./keys.ts";
 import type { Partition } from "./partition.ts";
 
 /** A larger append is not kept in memory for the readers at the end. */
-const TAIL_BYTES = 64 * 1024;
+export const TAIL_BYTES = 64 * 1024;
 
 /** One partition's share of an append, checked. */
 export interface Part {

@@ -1,4 +1,5 @@
 import { lastOffset } from "../batch-header.ts";
+import { letGo } from "../let-go.ts";
 import type { Fetched } from "../log.ts";
 import type { Database } from "./database.ts";
 import type { Partition } from "./partition.ts";
@@ -13,10 +14,15 @@ export function readBatches(database: Database, partition: Partition, position: 
   for (let i = 1; i < rows.length; i += 2) bytes += (rows[i] as Buffer).length;
   const data = Buffer.allocUnsafeSlow(bytes);
   let at = 0;
-  for (let i = 1; i < rows.length; i += 2) at += (rows[i] as Buffer).copy(data, at);
-  const last = rows.at(-1);
   // Nothing more up to the end: what is left there, if anything, are holes.
-  return { data, next: finished || last === undefined ? end : lastOffset(last, 0) + 1, end };
+  const last = rows.at(-1);
+  const next = finished || last === undefined ? end : lastOffset(last, 0) + 1;
+  for (let i = 1; i < rows.length; i += 2) {
+    const row = rows[i] as Buffer;
+    at += row.copy(data, at);
+    letGo(row);
+  }
+  return { data, next, end };
 }
 
 function copied(data: Buffer): Buffer {
