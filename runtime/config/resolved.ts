@@ -54,7 +54,7 @@ export interface EngineSettings {
   readonly "acceptable.recovery.lag": number;
   readonly "max.warmup.replicas": number;
   readonly "probing.rebalance.interval.ms": number;
-  /** Ours: bytes for all RocksDB block caches and memtables of the host. Default 128 MiB. */
+  /** Ours: bytes for all RocksDB memtables and block caches of the host and for the rows written last. Default 64 MiB. */
   readonly "state.memory.bytes": number;
   /** Ours: bytes asked of the log at once for one partition. Default 1 MiB. */
   readonly "fetch.max.bytes": number;

@@ -70,36 +70,37 @@ export class ValueCodec {
     return bytes;
   }
 
-  decode(key: string, bytes: Uint8Array): Stamped {
-    if (bytes[0] !== VALUE_FORMAT) {
+  /** The value is bytes [from, to) of `bytes`. */
+  decode(key: string, bytes: Uint8Array, from = 0, to: number = bytes.length): Stamped {
+    if (bytes[from] !== VALUE_FORMAT) {
       const found =
-        bytes.length === 0
+        to === from
           ? "it is empty"
-          : `it begins with byte 0x${(bytes[0] as number).toString(16).padStart(2, "0")} instead of 0x${VALUE_FORMAT.toString(16)}`;
+          : `it begins with byte 0x${(bytes[from] as number).toString(16).padStart(2, "0")} instead of 0x${VALUE_FORMAT.toString(16)}`;
       throw this.#unreadable(
         key,
         `is not in a format this version knows: ${found}. The store or its changelog was written by something else.`,
         undefined,
       );
     }
-    let at = 1;
+    let at = from + 1;
     let version = 0;
     for (let factor = 1; ; factor *= 128) {
-      const byte = bytes[at++];
+      const byte = at < to ? bytes[at++] : undefined;
       if (byte === undefined || factor > 2 ** 28) throw this.#unreadable(key, "is cut short in its schema version", undefined);
       version += (byte & 127) * factor;
       if (byte < 128) break;
     }
     let stamp = 0;
     for (let factor = 1; ; factor *= 128) {
-      const byte = bytes[at++];
+      const byte = at < to ? bytes[at++] : undefined;
       if (byte === undefined || factor > 2 ** 49) throw this.#unreadable(key, "is cut short in its timestamp", undefined);
       stamp += (byte & 127) * factor;
       if (byte < 128) break;
     }
     let value: unknown;
     try {
-      value = this.#unpack(bytes, at);
+      value = this.#unpack(bytes, at, to);
     } catch (cause) {
       throw this.#unreadable(key, `cannot be decoded (${cause instanceof Error ? cause.message : String(cause)})`, cause);
     }
@@ -109,12 +110,12 @@ export class ValueCodec {
   }
 
   /** msgpackr hangs a DataView on every buffer it reads from: small values are read from one of ours. */
-  #unpack(bytes: Uint8Array, from: number): unknown {
+  #unpack(bytes: Uint8Array, from: number, to: number): unknown {
     const window = this.#window;
-    const length = bytes.length - from;
+    const length = to - from;
     if (length > SCRATCH_BYTES || length === 0) {
       window.start = from;
-      window.end = bytes.length;
+      window.end = to;
       return this.#packr.unpack(bytes, window);
     }
     const scratch = this.#scratch;

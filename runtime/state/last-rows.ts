@@ -1,5 +1,5 @@
 import type { RecordBatch } from "../log/record-batch.ts";
-import type { StoreWrite } from "./store.ts";
+import type { StoreWrite, StoreWrites } from "./store.ts";
 
 /** Bits of a number that is exact as a double: those of a key's first bytes above those of its row. */
 const BITS = 53;
@@ -33,13 +33,57 @@ export function lastRows(batch: RecordBatch, first: number): number[] {
   return rows;
 }
 
-/** The last write of each key, as `lastRows` has them: views of the batch. */
-export function lastWrites(batch: RecordBatch, first: number): StoreWrite[] {
-  const { buffer, keyStart, keyEnd, valueStart, valueEnd } = batch;
-  return lastRows(batch, first).map((row) => {
-    const start = valueStart[row] as number;
-    return { key: buffer.subarray(keyStart[row], keyEnd[row]), value: start < 0 ? undefined : buffer.subarray(start, valueEnd[row]) };
-  });
+/**
+ * The last write of each key, as `lastRows` has them, made one at a time: a write's bytes are good until the next one is asked for.
+ * (All of them at once were most of what V8 had to take for long-lived.)
+ */
+export class LastWrites implements StoreWrites {
+  readonly #batch: RecordBatch;
+  readonly #rows: readonly number[];
+  readonly #keys = new Pool();
+  readonly #values = new Pool();
+
+  constructor(batch: RecordBatch, first = 0, wanted?: (key: Uint8Array) => boolean) {
+    this.#batch = batch;
+    const rows = lastRows(batch, first);
+    this.#rows = wanted === undefined ? rows : rows.filter((row) => wanted(batch.buffer.subarray(batch.keyStart[row], batch.keyEnd[row])));
+  }
+
+  get length(): number {
+    return this.#rows.length;
+  }
+
+  get bytes(): number {
+    return this.#batch.buffer.length;
+  }
+
+  *[Symbol.iterator](): Generator<StoreWrite> {
+    const { buffer, keyStart, keyEnd, valueStart, valueEnd } = this.#batch;
+    for (const row of this.#rows) {
+      const start = valueStart[row] as number;
+      yield {
+        key: this.#keys.part(buffer, keyStart[row] as number, keyEnd[row] as number),
+        value: start < 0 ? undefined : this.#values.part(buffer, start, valueEnd[row] as number),
+      };
+    }
+  }
+}
+
+/** Up to so many bytes, copying is cheaper than another Buffer. */
+const POOLED = 256;
+
+/** Parts of a buffer, one at a time, each in a Buffer that was used before for one of its length. */
+class Pool {
+  readonly #memory = Buffer.allocUnsafeSlow(POOLED);
+  readonly #byLength: Buffer[] = [];
+
+  part(buffer: Buffer, from: number, to: number): Buffer {
+    const length = to - from;
+    if (length > POOLED) return buffer.subarray(from, to);
+    const memory = this.#memory;
+    for (let i = 0; i < length; i++) memory[i] = buffer[from + i] as number;
+    return (this.#byLength[length] ??= memory.subarray(0, length));
+  }
 }
 
 /** Rows from `begin` on have keys alike at first: puts them in order, and keeps the last row of each key. */

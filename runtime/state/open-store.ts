@@ -43,6 +43,9 @@ export interface OpenStoreOptions {
   readonly onNotice?: (notice: StoreNotice) => void;
 }
 
+/** Of a store's memory, for the rows written last. */
+const ROW_SHARE = 3 / 8;
+
 /** Where a store lives inside its task's directory. */
 export function storeDirectory(taskDir: string, store: string): string {
   return join(taskDir, "rocksdb", store);
@@ -66,7 +69,10 @@ export async function openStore<V = unknown>(spec: StoreSpec, options: OpenStore
     },
   );
   const codec = new ValueCodec(spec, { task, maxBytes: options.stateMaxBytes, freeze });
-  let store: StoreLayer<V> = new ChangeLoggingStore<V>(spec, engine, codec, cache, now, options.maxBatchBytes);
+  let store: StoreLayer<V> = new ChangeLoggingStore<V>(spec, engine, codec, cache, now, {
+    maxBatchBytes: options.maxBatchBytes,
+    rowCacheBytes: spec.engine.kind === "rocksdb" ? Math.floor(options.memoryBytes * ROW_SHARE) : 0,
+  });
   // The cache would hide from an lru store which of its entries are in use.
   if (spec.engine.kind === "lru") store = new BoundedStore(store, spec.engine.maxEntries);
   else if (spec.cached && cache.maxBytes > 0) store = new CachingStore(store, cache, metrics);

@@ -1,4 +1,4 @@
-import type { StateStore, StorePosition, StoreWrite } from "./store.ts";
+import type { Engine, StorePosition, StoreWrites } from "./store.ts";
 
 /**
  * A quiet store's position is written again this often, ms: its age must never come near `delete.retention.ms`, and the
@@ -8,13 +8,13 @@ const REFRESH_MS = 10_000;
 
 /** Writes data and position together, and the position alone only now and then. */
 export class PositionKeeper {
-  readonly #engine: StateStore;
+  readonly #engine: Engine;
   readonly #now: () => number;
   #stored: StorePosition | undefined;
   /** What is true now; the stored one may lag behind it in a quiet store. */
   #current: StorePosition | undefined;
 
-  constructor(engine: StateStore, now: () => number) {
+  constructor(engine: Engine, now: () => number) {
     this.#engine = engine;
     this.#now = now;
     this.#stored = this.#current = engine.position();
@@ -30,7 +30,7 @@ export class PositionKeeper {
   }
 
   /** `offset` undefined: the changelog got nothing from this store, so that the position is still where it was, and true now. */
-  write(writes: readonly StoreWrite[], offset: number | undefined): void {
+  write(writes: StoreWrites, offset: number | undefined): void {
     const reached = offset ?? this.#current?.offset;
     const position = reached === undefined ? undefined : { offset: reached, at: this.#now() };
     const due = position !== undefined && Math.abs(position.at - (this.#stored?.at ?? 0)) >= REFRESH_MS;

@@ -3,8 +3,8 @@ import type { Stamped } from "./store.ts";
 /** What the map entry, the string's header and the columns take for each cached value, bytes. */
 export const ENTRY_OVERHEAD = 150;
 
-/** What a worker without a record cache may hold back of writes the log does not have yet, bytes. */
-const STAGED_FLOOR = 16 * 1024 * 1024;
+/** What a worker holds back of writes that the log does not have yet, bytes: more would only cost memory. */
+const STAGED_BYTES = 2 * 1024 * 1024;
 
 /** No slot. */
 export const NONE = -1;
@@ -69,7 +69,7 @@ export class RecordCache {
 
   /** True when so much is dirty that little is left for reading: tasks should commit before their interval is over. */
   get wantsCommit(): boolean {
-    return this.#dirty > this.maxBytes * 0.75 || this.stagedBytes > Math.max(this.maxBytes, STAGED_FLOOR);
+    return this.#dirty > this.maxBytes * 0.75 || this.stagedBytes > STAGED_BYTES;
   }
 
   /** What waits for a commit, bytes. */

@@ -1,8 +1,9 @@
 import { fastBuffer } from "../log/fast-buffer.ts";
 import { BatchBuilder, decodeBatches, keyText } from "../log/record-batch.ts";
-import { lastWrites } from "./last-rows.ts";
+import { LastWrites } from "./last-rows.ts";
 import { compareUtf8, SortedKeys } from "./sorted-keys.ts";
-import type { StoreWrite } from "./store.ts";
+import { StagedIndex } from "./staged-index.ts";
+import type { StoreWrites } from "./store.ts";
 
 /** A range whose entries are dropped: from <= key < to. */
 interface Drop {
@@ -17,14 +18,16 @@ interface Drop {
  */
 export class StagedWrites {
   readonly #records: BatchBuilder;
-  /** Where the key of the last record of each key ends. Made when somebody reads: under a record cache, hardly ever. */
-  #index: Map<string, number> | undefined;
+  /** Made when somebody reads. */
+  readonly #index: StagedIndex;
+  #indexed = false;
   readonly #sorted = new SortedKeys(compareUtf8);
   #drops: Drop[] = [];
 
   /** `maxBatchBytes`: size at which a batch of the changelog ends and another begins. Default: the builder's. */
   constructor(maxBatchBytes?: number) {
     this.#records = new BatchBuilder(maxBatchBytes === undefined ? {} : { maxBatchBytes });
+    this.#index = new StagedIndex(this.#records);
   }
 
   /** Records; a key that was written twice has two. */
@@ -60,14 +63,13 @@ export class StagedWrites {
   /** The value is bytes [from, to) of `bytes`, which are copied; null deletes. */
   set(key: string, bytes: Uint8Array | null, from: number, to: number, timestamp: number): void {
     const at = this.#records.appendPart(key, bytes, from, to, timestamp);
-    if (this.#index === undefined) return;
-    if (this.#sorted.active && !this.#index.has(key)) this.#sorted.add(key);
+    if (!this.#indexed) return;
+    if (this.#sorted.active && this.#index.get(key) === undefined) this.#sorted.add(key);
     this.#index.set(key, at);
   }
 
   drop(from: string, to: string): void {
-    const index = this.#keys();
-    for (const key of index.keys()) if (compareUtf8(key, from) >= 0 && compareUtf8(key, to) < 0) index.delete(key);
+    this.#keys().drop((key) => compareUtf8(key, from) >= 0 && compareUtf8(key, to) < 0);
     this.#sorted.clear();
     this.#drops.push({ from, to });
   }
@@ -84,12 +86,14 @@ export class StagedWrites {
     return count === 0 ? undefined : { data: this.#records.finish(), count };
   }
 
-  /** The last write of each key, sorted by key bytes: views that are good until the next change. */
-  writes(): StoreWrite[] {
+  /** The last write of each key, sorted by key bytes; to be read before the next change. */
+  writes(): StoreWrites {
     if (this.#records.count === 0) return [];
-    const writes = lastWrites(decodeBatches(this.#records.view()), 0);
+    const batch = decodeBatches(this.#records.view());
     // A dropped key that was not written again since has its record still.
-    return this.#drops.length === 0 ? writes : writes.filter(({ key }) => this.#keys().has(textOf(key)));
+    return this.#drops.length === 0
+      ? new LastWrites(batch)
+      : new LastWrites(batch, 0, (key) => this.#keys().get(textOf(key)) !== undefined);
   }
 
   /** Copies of the staged entries in a range, in order. */
@@ -107,18 +111,18 @@ export class StagedWrites {
 
   clear(): void {
     this.#records.reset();
-    this.#index = undefined;
+    if (this.#indexed) this.#index.clear();
+    this.#indexed = false;
     this.#sorted.clear();
     this.#drops = [];
   }
 
-  #keys(): Map<string, number> {
-    if (this.#index !== undefined) return this.#index;
-    const index = new Map<string, number>();
+  #keys(): StagedIndex {
+    if (this.#indexed) return this.#index;
     const batch = decodeBatches(this.#records.view());
-    for (let row = 0; row < batch.length; row++) index.set(keyText(batch, row) ?? "", batch.keyEnd[row] as number);
-    this.#index = index;
-    return index;
+    for (let row = 0; row < batch.length; row++) this.#index.set(keyText(batch, row) ?? "", batch.keyEnd[row] as number);
+    this.#indexed = true;
+    return this.#index;
   }
 }
 

@@ -30,6 +30,11 @@ export interface StateStore {
   close(): Promise<void>;
 }
 
+/** An engine as the layers use it: ours are handed writes that are made as they are read; a user's own gets them as an array, its to keep. */
+export interface Engine extends Omit<StateStore, "write"> {
+  write(writes: StoreWrites, position: StorePosition | undefined): void;
+}
+
 export interface StoreContext {
   /** Directory of this store alone: `<state.dir>/<application.id>/<task>/rocksdb/<store>`. Not created for the non-persistent. */
   readonly dir: string;
@@ -43,6 +48,13 @@ export interface StoreContext {
 export interface StoreWrite {
   readonly key: Uint8Array;
   readonly value: Uint8Array | undefined;
+}
+
+/** Writes in the order of their keys' bytes, one a key, read once. The bytes of one are good until the next is asked for. */
+export interface StoreWrites extends Iterable<StoreWrite> {
+  readonly length: number;
+  /** What they take at most; absent where nobody knows. */
+  readonly bytes?: number;
 }
 
 /** How far into its changelog a store has come. */

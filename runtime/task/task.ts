@@ -11,7 +11,7 @@ import { flushStores } from "./flush-stores.ts";
 import { InFlight } from "./in-flight.ts";
 import { createInputs, type Loaded, place, type TaskInput } from "./input.ts";
 import { PartitionGroup } from "./partition-group.ts";
-import { readAhead } from "./read-ahead.ts";
+import { readAhead, releaseRead } from "./read-ahead.ts";
 import { Schedules } from "./schedules.ts";
 import { decodeValue, eventTime } from "./source-value.ts";
 import { moved, type TaskState } from "./states.ts";
@@ -133,19 +133,21 @@ export class Task {
         const loaded = input.queue[0];
         if (loaded === undefined) break;
         if (loaded.index < loaded.batch.length) {
-          if (loaded.index >= loaded.prefetched) readAhead(input.source, loaded, this.#options.stores);
+          if (loaded.index >= loaded.prefetched) readAhead(input.source, loaded, this.#options.stores, max - taken);
           if (!this.#step(input, loaded, loaded.index)) break;
           taken++;
           loaded.index++;
         }
         if (loaded.index >= loaded.batch.length) {
-          input.queue.shift();
+          input.shift(this.inFlight.size === 0);
           // Past the holes too, once everything before them is done.
           input.position = Math.max(input.position, loaded.next);
           if (input.queue.length === 0) input.idleSince = this.#options.wallClock();
         }
       }
     } finally {
+      // Other tasks come before its next turn: what was read for this one would grow old in V8's heap.
+      releaseRead(this.inputs, this.#options.stores);
       cells?.cells.leave();
     }
     return taken;

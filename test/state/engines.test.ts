@@ -3,7 +3,9 @@ import { test } from "node:test";
 import { RocksLevel } from "rocksdb";
 import { MemoryEngine } from "../../runtime/state/engines/memory.ts";
 import { RocksEngine } from "../../runtime/state/engines/rocksdb.ts";
+import type { StorePosition, StoreWrite } from "../../runtime/state/store.ts";
 import { engineContract } from "./engine-contract.ts";
+import { Changelog, commit, open } from "./harness.ts";
 import { MapEngine } from "./map-engine.ts";
 import { tempDir } from "./temp-dir.ts";
 
@@ -48,4 +50,35 @@ test("a large RocksDB write has a batch of its own, which is let go of: a batch 
     Object.assign(prototype, { attachResource, detachResource });
     await engine.close();
   }
+});
+
+test("a user's own engine may keep the keys and values it is handed", async (t) => {
+  const kept: [given: Uint8Array, then: string][] = [];
+  const keep = (bytes: Uint8Array): void => void kept.push([bytes, Buffer.from(bytes).toString("hex")]);
+  class Keeping extends MapEngine {
+    override getMany(keys: readonly Uint8Array[]): (Uint8Array | undefined)[] {
+      keys.forEach(keep);
+      return super.getMany(keys);
+    }
+    override write(writes: readonly StoreWrite[], position: StorePosition | undefined): void {
+      for (const { key, value } of writes) {
+        keep(key);
+        if (value !== undefined) keep(value);
+      }
+      super.write(writes, position);
+    }
+  }
+  for (const cached of [true, false]) {
+    const store = await open<string>(tempDir(t), { cached, engine: { kind: "custom", create: () => new Keeping() } });
+    for (const turn of ["a", "b", "c"]) {
+      const keys = Array.from({ length: 20 }, (_, i) => `${turn}${i}`);
+      store.prefetch(keys);
+      for (const key of keys) store.put(key, key, 1);
+      commit(store, new Changelog());
+      store.prefetch([...keys].reverse());
+    }
+    await store.close();
+  }
+  assert.ok(kept.length > 200);
+  for (const [given, then] of kept) assert.equal(Buffer.from(given).toString("hex"), then);
 });

@@ -15,7 +15,7 @@ function set(staged: StagedWrites, key: string, value: string | null): void {
 }
 
 const written = (staged: StagedWrites): [string, string | null][] =>
-  staged.writes().map(({ key, value }) => [Buffer.from(key).toString(), text(value ?? null) as string | null]);
+  Array.from(staged.writes(), ({ key, value }) => [Buffer.from(key).toString(), text(value ?? null) as string | null]);
 
 /** Order of UTF-8 bytes. */
 const byBytes = (a: [string, unknown], b: [string, unknown]): number => Buffer.compare(Buffer.from(a[0]), Buffer.from(b[0]));
@@ -97,4 +97,24 @@ test("the changelog has every write in its order, overwritten and dropped ones t
     ],
   );
   assert.deepEqual(written(staged), [["b", null]]);
+});
+
+test("thousands of keys, written again, dropped and forgotten: the index grows, and begins anew", () => {
+  const staged = new StagedWrites(10_000);
+  for (const count of [300, 20_000, 1_000, 70_000, 500]) {
+    const model = new Map<string, string | null>();
+    const put = (key: string, value: string | null): void => {
+      set(staged, key, value);
+      model.set(key, value);
+    };
+    const name = (i: number): string => (i % 10 === 0 ? `ké${i}` : `k${i}`);
+    for (let i = 0; i < count / 2; i++) put(name(i), `first ${i}`);
+    staged.drop("k2", "k4");
+    for (const key of model.keys()) if (byBytes([key, 0], ["k2", 0]) >= 0 && byBytes([key, 0], ["k4", 0]) < 0) model.delete(key);
+    for (let i = 0; i < count; i++) if (i % 3 > 0) put(name(i), i % 7 === 0 ? null : `second ${i}`);
+    for (let i = 0; i < count; i++) assert.equal(text(staged.get(name(i))), model.get(name(i)));
+    assert.deepEqual(written(staged), [...model].sort(byBytes));
+    staged.clear();
+    for (let i = 0; i < count; i++) assert.equal(staged.get(name(i)), undefined);
+  }
 });

@@ -1,6 +1,6 @@
 import { type FastBuffer, fastBuffer } from "../../log/fast-buffer.ts";
 import { compareUnits, SortedKeys } from "../sorted-keys.ts";
-import type { StateStore, StoreContext, StorePosition, StoreWrite } from "../store.ts";
+import type { StateStore, StoreContext, StorePosition, StoreWrites } from "../store.ts";
 import { storeClosed } from "../store-errors.ts";
 
 /** Keeps everything in this thread's memory; after a restart the changelog brings it back. */
@@ -34,7 +34,7 @@ export class MemoryEngine implements StateStore {
     return new MemoryIterator(keys, this.#entries, this.#open);
   }
 
-  write(writes: readonly StoreWrite[], position: StorePosition | undefined): void {
+  write(writes: StoreWrites, position: StorePosition | undefined): void {
     this.#mustBeOpen();
     this.#detachIterators();
     for (const { key, value } of writes) {

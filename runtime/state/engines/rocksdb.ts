@@ -1,6 +1,6 @@
 import { type Batch, type Column, RocksLevel } from "rocksdb";
 import { IteratorRegistry } from "../iterators.ts";
-import type { StateStore, StoreContext, StorePosition, StoreWrite } from "../store.ts";
+import type { StateStore, StoreContext, StorePosition, StoreWrites } from "../store.ts";
 import { engineError, storeClosed } from "../store-errors.ts";
 import { RocksIterators } from "./rocksdb-iterators.ts";
 
@@ -48,7 +48,7 @@ export class RocksEngine implements StateStore {
             compaction: "universal",
             // A write buffer is a quarter of this, and RocksDB holds two or three of them when it is busy.
             memtableMemoryBudget: Math.max(1024 * 1024, Math.floor(context.memoryBytes / 2)),
-            cacheSize: Math.max(256 * 1024, Math.floor(context.memoryBytes / 2)),
+            cacheSize: Math.max(256 * 1024, Math.floor(context.memoryBytes / 8)),
             optimize: "point-lookup",
             // Values are small and looked up by key: half the default costs a fifth less per miss.
             blockSize: 2048,
@@ -100,10 +100,10 @@ export class RocksEngine implements StateStore {
     }
   }
 
-  write(writes: readonly StoreWrite[], position: StorePosition | undefined): void {
+  write(writes: StoreWrites, position: StorePosition | undefined): void {
     const db = this.#mustBeOpen();
     this.#ranges?.changed();
-    const large = bytesOf(writes) > KEPT_BATCH_BYTES;
+    const large = (writes.bytes ?? bytesOf(writes)) > KEPT_BATCH_BYTES;
     const batch = large ? db._chainedBatch() : (this.#batch as Batch);
     try {
       for (const { key, value } of writes) {
@@ -169,7 +169,7 @@ export class RocksEngine implements StateStore {
   }
 }
 
-function bytesOf(writes: readonly StoreWrite[]): number {
+function bytesOf(writes: StoreWrites): number {
   let bytes = 0;
   for (const { value } of writes) if (value !== undefined) bytes += value.length;
   return bytes;

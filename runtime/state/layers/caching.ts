@@ -1,20 +1,27 @@
 import { KeyfoldError } from "../../errors.ts";
 import type { RecordBatch } from "../../log/record-batch.ts";
+import { Doorkeeper } from "../doorkeeper.ts";
 import { estimateBytes } from "../estimate.ts";
 import { mergeOver } from "../merge.ts";
 import type { StoreMetrics } from "../metrics.ts";
 import { type CacheOwner, ENTRY_OVERHEAD, NONE, type RecordCache } from "../record-cache.ts";
-import { compareUtf8, distinctUtf8, prefixEnd, SortedKeys } from "../sorted-keys.ts";
+import { compareUtf8, distinctUtf8, prefixEnd, SortedKeys, sortUtf8 } from "../sorted-keys.ts";
 import type { FlushListener, Stamped, StorePosition, StoreSpec } from "../store.ts";
+import { NO_ROW, WorkingSet } from "../working-set.ts";
 import type { ChangeListener, StoreLayer } from "./layer.ts";
 
-/** Share of the cache's room that one prefetch may fill; the rest of it waits in the side map, so that nothing it read is evicted unread. */
-const PREFETCH_SHARE = 0.5;
+/** So many keys are read ahead in one turn of a task, about. */
+const WORKING_ROWS = 4096;
+/** What may wait in the working set, bytes: large values do not wait for the next prefetch. */
+const WORKING_BYTES = 1024 * 1024;
 
 /**
  * The record cache in front of a store: a key updated many times between two commits is serialized, logged and forwarded
  * once, at flush, in the order of each key's last change where someone listens: so no update comes out after one of a
  * record that came later, which those downstream who go by stream time (windows, suppression) would take for lateness.
+ *
+ *   prefetch → working set → the cache, if it has room or the key came by lately
+ *                          → the layer below, at once, if not and nobody listens: such a key may be logged again before the commit
  */
 export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   readonly spec: StoreSpec;
@@ -30,8 +37,12 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   /** A dirty entry changed again after others had. */
   #shuffled = false;
   readonly #dirtyKeys = new SortedKeys(compareUtf8);
-  /** Prefetched, but without room in the cache; lives until the next prefetch. */
-  readonly #ahead = new Map<string, Stamped | undefined>();
+  /** What the last prefetch read, in front of the cache: most keys of a large store come once, and leave again with the next one. */
+  readonly #working = new WorkingSet();
+  #workingBytes = 0;
+  /** Written through before the commit: by how much the layer below counts too many entries. */
+  #overcount = 0;
+  readonly #door = new Doorkeeper();
   #listener: FlushListener<V> | undefined;
   #changed: ChangeListener<V> | undefined;
 
@@ -47,13 +58,13 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   }
 
   get(key: string): Stamped<V> | undefined {
+    const row = this.#working.find(key);
+    if (row !== NO_ROW) return this.#working.entryOf(row) as Stamped<V> | undefined;
     const slot = this.#slots.get(key);
     if (slot !== undefined) {
       this.#cache.touch(slot);
       return this.#cache.entryOf(slot) as Stamped<V> | undefined;
     }
-    const ahead = this.#ahead.get(key);
-    if (ahead !== undefined || this.#ahead.has(key)) return ahead as Stamped<V> | undefined;
     if (this.#metrics !== undefined) this.#metrics.misses++;
     const found = this.#inner.get(key);
     this.#addClean(key, found);
@@ -76,20 +87,17 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   }
 
   prefetch(keys: readonly string[]): void {
-    this.#ahead.clear();
-    const missing = distinctUtf8(keys.filter((key) => !this.#slots.has(key)));
+    // What other sources have read for themselves stays for them.
+    if (keys.length === 0 || this.#working.size > WORKING_ROWS) this.#release();
+    else this.#relieve();
+    const missing = distinctUtf8(keys.filter((key) => !this.#slots.has(key) && this.#working.find(key) === NO_ROW));
     if (missing.length === 0) return;
     if (this.#metrics !== undefined) this.#metrics.prefetched += missing.length;
-    let room = this.#cache.room * PREFETCH_SHARE;
-    this.#inner.readMany(missing, (key, entry) => {
-      const taken = room > 0 ? this.#addClean(key, entry) : 0;
-      if (taken === 0) this.#ahead.set(key, entry);
-      room -= taken;
-    });
-    this.#cache.shrink();
+    this.#inner.readMany(missing, (key, entry) => this.#working.add(key, entry));
   }
 
   readMany(keys: readonly string[], take: (key: string, entry: Stamped<V> | undefined) => void): void {
+    this.#admitWorking();
     const below: string[] = [];
     for (const key of keys) {
       const slot = this.#slots.get(key);
@@ -104,6 +112,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   }
 
   range(from?: string, to?: string, options: { reverse?: boolean } = {}): IterableIterator<[string, Stamped<V>]> {
+    this.#admitWorking();
     const below = this.#inner.range(from, to, options);
     if (this.#dirty.length === 0) return below;
     const reverse = options.reverse ?? false;
@@ -119,6 +128,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   }
 
   dropRange(from: string, to: string): void {
+    this.#admitWorking();
     for (const [key, slot] of this.#slots) {
       if (compareUtf8(key, from) < 0 || compareUtf8(key, to) >= 0) continue;
       this.#slots.delete(key);
@@ -126,18 +136,19 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     }
     this.#dirty = this.#dirty.filter((slot) => this.#cache.isDirty(slot, this));
     this.#dirtyKeys.clear();
-    this.#ahead.clear();
+    this.#working.clear();
     this.#inner.dropRange(from, to);
   }
 
   approximateEntries(): number {
-    let change = 0;
+    let change = -this.#overcount;
+    for (let row = 0; row < this.#working.size; row++) if (this.#working.isDirty(row)) change += this.#working.growthOf(row);
     for (const slot of this.#dirty) if (this.#cache.isDirty(slot, this)) change += this.#cache.growthOf(slot);
     return Math.max(0, this.#inner.approximateEntries() + change);
   }
 
   get dirty(): boolean {
-    return this.#dirty.length > 0;
+    return this.#dirty.length > 0 || this.#working.dirty > 0;
   }
 
   onChange(listener: ChangeListener<V> | undefined): void {
@@ -150,6 +161,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
 
   /** Loops until clean: a listener may write to this very store. */
   flush(): void {
+    this.#writeWorking();
     while (this.#dirty.length > 0) {
       const slots = this.#dirty;
       if (this.#shuffled && this.#listener !== undefined) slots.sort((a, b) => this.#cache.turnOf(a) - this.#cache.turnOf(b));
@@ -175,6 +187,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
 
   committed(position: number | undefined): void {
     this.#inner.committed(position);
+    this.#overcount = 0;
   }
 
   rollback(): void {
@@ -183,7 +196,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   }
 
   restore(batch: RecordBatch, next: number): number {
-    if (this.#slots.size > 0 || this.#ahead.size > 0) this.#forget();
+    if (this.#slots.size > 0 || this.#working.size > 0) this.#forget();
     return this.#inner.restore(batch, next);
   }
 
@@ -212,15 +225,20 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   #update(key: string, value: V | undefined, timestamp: number, bytes: number): void {
     const cache = this.#cache;
     const turn = ++this.#turn;
+    const row = this.#working.find(key);
+    // Where somebody listens, changes come out in the order of their times: only the cache keeps that.
+    if (row !== NO_ROW && this.#listener === undefined) {
+      this.#working.update(row, value, timestamp);
+      this.#workingBytes += bytes;
+      if (this.#changed !== undefined) this.#changed(key, value, timestamp);
+      if (this.#workingBytes > WORKING_BYTES) this.#relieve();
+      return;
+    }
     let slot = this.#slots.get(key);
     if (slot === undefined) {
       slot = cache.addDirty(this, key, value, timestamp, bytes, turn);
       this.#slots.set(key, slot);
-      const ahead = this.#ahead.get(key);
-      if (ahead !== undefined || this.#ahead.has(key)) {
-        cache.setPrevious(slot, ahead, this.#listener !== undefined);
-        this.#ahead.delete(key);
-      }
+      if (row !== NO_ROW) cache.setPrevious(slot, this.#working.take(row), true);
       this.#turnedDirty(slot, key);
     } else {
       if (!cache.isDirty(slot, this)) {
@@ -233,6 +251,90 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     }
     if (this.#changed !== undefined) this.#changed(key, value, timestamp);
     if (cache.usedBytes > cache.maxBytes) cache.shrink();
+  }
+
+  /** The working set is empty after this. */
+  #release(): void {
+    const working = this.#working;
+    for (let row = 0; row < working.size; row++) if (!working.isTaken(row)) this.#settle(row);
+    working.clear();
+    this.#workingBytes = 0;
+    this.#cache.shrink();
+  }
+
+  /** Leaves what was read but not changed. */
+  #relieve(): void {
+    const working = this.#working;
+    for (let row = 0; row < working.size; row++) {
+      if (!working.isDirty(row)) continue;
+      this.#settle(row);
+      working.take(row);
+    }
+    this.#workingBytes = 0;
+    this.#cache.shrink();
+  }
+
+  /** What came by lately, or finds room, goes into the cache; anything else that changed is written through now. */
+  #settle(row: number): void {
+    const working = this.#working;
+    const cache = this.#cache;
+    const isFull = cache.usedBytes >= cache.maxBytes || cache.usedBytes + this.#bytesOf(row) > cache.maxBytes;
+    const admitted = !isFull || this.#door.seen(working.hashOf(row), this.#slots.size);
+    if (!working.isDirty(row)) {
+      if (admitted) this.#addClean(working.keyOf(row), working.entryOf(row));
+    } else if (admitted || !this.#writeEarly(row)) this.#admit(row);
+  }
+
+  #bytesOf(row: number): number {
+    const value = this.#working.valueOf(row);
+    return ENTRY_OVERHEAD + this.#working.keyOf(row).length + (value === undefined ? 0 : estimateBytes(value));
+  }
+
+  #admit(row: number): void {
+    const working = this.#working;
+    const key = working.keyOf(row);
+    const slot = this.#cache.addDirty(this, key, working.valueOf(row), working.timestampOf(row), this.#bytesOf(row), ++this.#turn);
+    this.#cache.setPrevious(slot, working.exists(row) ? PRESENT : undefined, false);
+    this.#slots.set(key, slot);
+    this.#turnedDirty(slot, key);
+  }
+
+  /** What changed in the working set goes into the cache. */
+  #admitWorking(): void {
+    const working = this.#working;
+    if (working.dirty === 0) return;
+    for (let row = 0; row < working.size; row++) {
+      if (!working.isDirty(row)) continue;
+      this.#admit(row);
+      working.take(row);
+    }
+    this.#workingBytes = 0;
+  }
+
+  /** False: it cannot be stored, which is for the commit to tell. */
+  #writeEarly(row: number): boolean {
+    try {
+      this.#write(row);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #write(row: number): void {
+    const working = this.#working;
+    const value = working.valueOf(row);
+    if (value === undefined) this.#inner.delete(working.keyOf(row), working.timestampOf(row));
+    else this.#inner.put(working.keyOf(row), value as V, working.timestampOf(row));
+    this.#overcount += 1 - working.growthOf(row);
+    working.settle(row);
+  }
+
+  #writeWorking(): void {
+    const working = this.#working;
+    if (working.dirty === 0) return;
+    for (let row = 0; row < working.size; row++) if (working.isDirty(row)) this.#write(row);
+    this.#workingBytes = 0;
   }
 
   #turnedDirty(slot: number, key: string): void {
@@ -265,7 +367,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     for (const slot of slots)
       if (this.#cache.isDirty(slot, this) && !this.#cache.isPreviousKept(slot)) unknown.set(this.#cache.keyOf(slot), slot);
     if (unknown.size === 0) return;
-    this.#inner.readMany([...unknown.keys()], (key, found) => this.#cache.setPrevious(unknown.get(key) as number, found, true));
+    this.#inner.readMany(sortUtf8([...unknown.keys()]), (key, found) => this.#cache.setPrevious(unknown.get(key) as number, found, true));
   }
 
   *#liveDirtyKeys(): Iterable<string> {
@@ -277,7 +379,8 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     this.#slots.clear();
     this.#dirty = [];
     this.#dirtyKeys.clear();
-    this.#ahead.clear();
+    this.#working.clear();
+    this.#workingBytes = this.#overcount = 0;
   }
 
   #notData(key: string, type: string): KeyfoldError {
@@ -290,3 +393,6 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     );
   }
 }
+
+/** Stands for what the layer below has, where nobody will ask for it. */
+const PRESENT: Stamped = { value: null, timestamp: -1 };

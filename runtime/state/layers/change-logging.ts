@@ -2,15 +2,19 @@ import { KeyfoldError } from "../../errors.ts";
 import { fastBuffer } from "../../log/fast-buffer.ts";
 import type { RecordBatch } from "../../log/record-batch.ts";
 import type { ValueCodec } from "../codec.ts";
-import { lastWrites } from "../last-rows.ts";
+import { KeyBuffers } from "../key-buffers.ts";
+import { LastWrites } from "../last-rows.ts";
 import { mapEntries, mergeOver } from "../merge.ts";
 import { PositionKeeper } from "../position-keeper.ts";
 import type { RecordCache } from "../record-cache.ts";
-import { compareUtf8, distinctUtf8, prefixEnd, sortUtf8 } from "../sorted-keys.ts";
+import { MISS, RowCache } from "../row-cache.ts";
+import { compareUtf8, distinctUtf8, prefixEnd } from "../sorted-keys.ts";
 import { StagedWrites } from "../staged-writes.ts";
-import type { Stamped, StateStore, StorePosition, StoreSpec, StoreWrite } from "../store.ts";
+import type { Engine, Stamped, StorePosition, StoreSpec, StoreWrite, StoreWrites } from "../store.ts";
 import type { ChangeListener, StoreLayer } from "./layer.ts";
 
+/** Less would forget a row before it is asked for again. */
+const LEAST_ROW_CACHE = 256 * 1024;
 const ILL_FORMED = /\p{Surrogate}/u;
 
 /**
@@ -24,7 +28,7 @@ const ILL_FORMED = /\p{Surrogate}/u;
 export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   readonly spec: StoreSpec;
   readonly cached = false;
-  readonly #engine: StateStore;
+  readonly #engine: Engine;
   readonly #codec: ValueCodec;
   readonly #positions: PositionKeeper;
   /** Counts what is held back, so that a worker without a record cache commits in time too. */
@@ -32,12 +36,23 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   #staged: StagedWrites;
   #sealed: StagedWrites;
   #accounted = 0;
+  readonly #recent: RowCache | undefined;
+  readonly #keyBuffers = new KeyBuffers();
   #closed = false;
   /** What prefetch() read for the batch under way; only used where there is no cache above. */
   readonly #ahead = new Map<string, Uint8Array | undefined>();
   #changed: ChangeListener<V> | undefined;
 
-  constructor(spec: StoreSpec, engine: StateStore, codec: ValueCodec, memory: RecordCache, now: () => number, maxBatchBytes?: number) {
+  /** `rowCacheBytes`: of memory for the rows written last; 0 for none. */
+  constructor(
+    spec: StoreSpec,
+    engine: Engine,
+    codec: ValueCodec,
+    memory: RecordCache,
+    now: () => number,
+    { maxBatchBytes, rowCacheBytes = 0 }: { readonly maxBatchBytes?: number | undefined; readonly rowCacheBytes?: number } = {},
+  ) {
+    this.#recent = rowCacheBytes < LEAST_ROW_CACHE ? undefined : new RowCache(rowCacheBytes);
     this.spec = spec;
     this.#engine = engine;
     this.#codec = codec;
@@ -52,12 +67,29 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   }
 
   get(key: string): Stamped<V> | undefined {
+    const row = this.#recent?.find(key) ?? MISS;
+    if (row !== MISS) return this.#decodeRow(key, row);
     const bytes = this.#read(key);
     return bytes === undefined ? undefined : this.#decode(key, bytes);
   }
 
   readMany(keys: readonly string[], take: (key: string, entry: Stamped<V> | undefined) => void): void {
-    this.#readMany(keys, (key, bytes) => {
+    const recent = this.#recent;
+    const others: string[] = [];
+    for (const key of keys) {
+      const row = recent === undefined ? MISS : recent.find(key);
+      if (row === MISS) others.push(key);
+      else {
+        let entry: Stamped<V> | undefined;
+        try {
+          entry = this.#decodeRow(key, row);
+        } catch {
+          continue;
+        }
+        take(key, entry);
+      }
+    }
+    this.#readMany(others, (key, bytes) => {
       if (bytes === undefined) return take(key, undefined);
       let entry: Stamped<V>;
       try {
@@ -113,6 +145,7 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   dropRange(from: string, to: string): void {
     if (compareUtf8(from, to) >= 0) return;
     this.#ahead.clear();
+    this.#recent?.clear();
     this.#staged.drop(from, to);
   }
 
@@ -147,15 +180,14 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
     if (!this.spec.logged) this.#seal();
     const sealed = this.#sealed;
     for (const { from, to } of sealed.drops) this.#engine.dropRange(Buffer.from(from), Buffer.from(to));
-    const writes = sealed.writes();
-    // Somebody else's engine may keep what it is given.
-    this.#positions.write(this.spec.engine.kind === "custom" ? writes.map(copied) : writes, position);
+    this.#apply(sealed.writes(), position);
     sealed.clear();
     this.#ahead.clear();
     this.#account();
   }
 
   rollback(): void {
+    this.#recent?.clear();
     this.#staged.clear();
     this.#sealed.clear();
     this.#ahead.clear();
@@ -163,6 +195,7 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   }
 
   restore(batch: RecordBatch, next: number): number {
+    this.#recent?.clear();
     this.#ahead.clear();
     const applied = this.#positions.offset;
     // Offsets ascend: what the engine has already is at the beginning.
@@ -170,7 +203,7 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
     while (first < batch.length && (batch.offsets[first] as number) < applied) first++;
     let keyed = 0;
     for (let row = first; row < batch.length; row++) if ((batch.keyStart[row] as number) >= 0) keyed++;
-    this.#positions.write(lastWrites(batch, first), next);
+    this.#apply(new LastWrites(batch, first), next);
     return keyed;
   }
 
@@ -190,8 +223,14 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
     await this.#engine.close();
   }
 
+  #apply(writes: StoreWrites, position: number | undefined): void {
+    // Somebody else's engine may keep what it is given.
+    this.#positions.write(this.spec.engine.kind === "custom" ? Array.from(writes, copied) : writes, position);
+  }
+
   #stage(key: string, bytes: Uint8Array | null, from: number, to: number, timestamp: number): void {
     this.#staged.set(key, bytes, from, to, timestamp);
+    this.#recent?.set(key, bytes, from, to);
     if (this.#ahead.size > 0) this.#ahead.delete(key);
     this.#account();
   }
@@ -241,14 +280,20 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
       else take(key, staged);
     }
     if (below.length === 0) return;
-    // Sorted keys make RocksDB's multi-get about twice as cheap.
-    sortUtf8(below);
-    const found = this.#engine.getMany(below.map((key) => Buffer.from(key)));
+    // As in #apply. The keys' order makes RocksDB's multi-get about twice as cheap.
+    const own = this.spec.engine.kind === "custom";
+    const found = this.#engine.getMany(own ? below.map((key) => Buffer.from(key)) : this.#keyBuffers.of(below));
     for (let i = 0; i < below.length; i++) take(below[i] as string, found[i]);
   }
 
   #decode(key: string, bytes: Uint8Array): Stamped<V> {
     return this.#codec.decode(key, bytes) as Stamped<V>;
+  }
+
+  #decodeRow(key: string, row: number): Stamped<V> | undefined {
+    const recent = this.#recent as RowCache;
+    const from = recent.valueStart(row);
+    return from === MISS ? undefined : (this.#codec.decode(key, recent.memory, from, recent.valueEnd(row)) as Stamped<V>);
   }
 
   #checkKey(key: string): void {
