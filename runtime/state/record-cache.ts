@@ -3,7 +3,7 @@ import type { Stamped } from "./store.ts";
 /** What the map entry, the string's header and the columns take for each cached value, bytes. */
 export const ENTRY_OVERHEAD = 150;
 
-/** What a worker holds back of writes that the log does not have yet, bytes: more would only cost memory. */
+/** What a worker gathers of serialized writes before it commits, bytes: more would only cost memory. */
 const STAGED_BYTES = 2 * 1024 * 1024;
 
 /** No slot. */
@@ -34,6 +34,8 @@ export class RecordCache {
   readonly maxBytes: number;
   /** Writes that are serialized but not yet in their engines, bytes; kept by the stores. */
   stagedBytes = 0;
+  /** Those of them that a commit under way has taken along, bytes. */
+  sealedBytes = 0;
   #used = 0;
   #dirty = 0;
   #newest = NONE;
@@ -69,7 +71,7 @@ export class RecordCache {
 
   /** True when so much is dirty that little is left for reading: tasks should commit before their interval is over. */
   get wantsCommit(): boolean {
-    return this.#dirty > this.maxBytes * 0.75 || this.stagedBytes > STAGED_BYTES;
+    return this.#dirty > this.maxBytes * 0.75 || this.stagedBytes - this.sealedBytes > STAGED_BYTES;
   }
 
   /** What waits for a commit, bytes. */

@@ -36,6 +36,7 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   #staged: StagedWrites;
   #sealed: StagedWrites;
   #accounted = 0;
+  #accountedSealed = 0;
   readonly #recent: RowCache | undefined;
   readonly #keyBuffers = new KeyBuffers();
   #closed = false;
@@ -242,12 +243,16 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
       this.#sealed.absorb(this.#staged);
       this.#staged.clear();
     }
+    this.#account();
   }
 
   #account(): void {
-    const bytes = this.#staged.bytes + this.#sealed.bytes;
+    const sealed = this.#sealed.bytes;
+    const bytes = this.#staged.bytes + sealed;
     this.#memory.stagedBytes += bytes - this.#accounted;
+    this.#memory.sealedBytes += sealed - this.#accountedSealed;
     this.#accounted = bytes;
+    this.#accountedSealed = sealed;
   }
 
   /** The staged state of a key: its bytes, undefined for a deletion, "below" when the engine has the word. */
