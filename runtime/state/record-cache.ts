@@ -1,3 +1,4 @@
+import { extended } from "./columns.ts";
 import type { Stamped } from "./store.ts";
 
 /** What the map entry, the string's header and the columns take for each cached value, bytes. */
@@ -257,9 +258,4 @@ export class RecordCache {
     if (older === NONE) this.#oldest = newer;
     else this.#newer[older] = newer;
   }
-}
-
-function extended<T extends Float64Array | Int32Array | Uint8Array>(column: T, longer: T): T {
-  longer.set(column);
-  return longer;
 }

@@ -1,4 +1,5 @@
 import type { BatchBuilder } from "../log/record-batch.ts";
+import { extended } from "./columns.ts";
 import { textHash } from "./text-hash.ts";
 
 const LEAST_SLOTS = 512;
@@ -98,16 +99,10 @@ export class StagedIndex {
 
   #grow(): void {
     const slots = this.#slots.length * 2;
-    const hashes = new Int32Array(slots / 2);
-    hashes.set(this.#hashes);
-    this.#hashes = hashes;
-    const ends = new Int32Array(slots / 2);
-    ends.set(this.#ends);
-    this.#ends = ends;
-    const lengths = new Int32Array(slots / 2);
-    lengths.set(this.#lengths);
-    this.#lengths = lengths;
+    this.#hashes = extended(this.#hashes, new Int32Array(slots / 2));
+    this.#ends = extended(this.#ends, new Int32Array(slots / 2));
+    this.#lengths = extended(this.#lengths, new Int32Array(slots / 2));
     this.#slots = new Int32Array(slots);
-    for (let entry = 0; entry < this.#count; entry++) this.#place(hashes[entry] as number, entry + 1);
+    for (let entry = 0; entry < this.#count; entry++) this.#place(this.#hashes[entry] as number, entry + 1);
   }
 }

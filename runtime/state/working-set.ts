@@ -1,3 +1,4 @@
+import { extended } from "./columns.ts";
 import type { Stamped } from "./store.ts";
 import { textHash } from "./text-hash.ts";
 
@@ -148,15 +149,9 @@ export class WorkingSet {
 
   #grow(): void {
     const slots = this.#slots.length * 2;
-    const hashes = new Int32Array(slots / 2);
-    hashes.set(this.#hashes);
-    this.#hashes = hashes;
-    const timestamps = new Float64Array(slots / 2);
-    timestamps.set(this.#timestamps);
-    this.#timestamps = timestamps;
-    const flags = new Uint8Array(slots / 2);
-    flags.set(this.#flags);
-    this.#flags = flags;
+    this.#hashes = extended(this.#hashes, new Int32Array(slots / 2));
+    this.#timestamps = extended(this.#timestamps, new Float64Array(slots / 2));
+    this.#flags = extended(this.#flags, new Uint8Array(slots / 2));
     this.#slots = new Int32Array(slots);
     for (let row = 0; row < this.#size; row++) this.#place(row);
   }
