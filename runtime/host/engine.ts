@@ -9,13 +9,13 @@ import type { FromWorker, RestoreEvent } from "../worker/messages.ts";
 import type { HostApi, ListQuery } from "./api.ts";
 import { Appender } from "./appender.ts";
 import { Fleet } from "./fleet.ts";
-import { FunctionGroup, taskId } from "./function-group.ts";
+import { FunctionGroup } from "./function-group.ts";
 import { type FunctionState, HostedFunction, waitingOf } from "./functions.ts";
 import { createHostApi, type Scrape } from "./host-api.ts";
 import { Invoker } from "./invoker.ts";
 import { LiveQueries } from "./live-queries.ts";
 import type { Join } from "./open-log.ts";
-import { type PlannedTask, tasksOf } from "./placement.ts";
+import { expectedStores, type PlannedTask, taskId, tasksOf } from "./placement.ts";
 import { StateCleaner } from "./state-cleaner.ts";
 import { ensureTopics, type Partitions } from "./topics.ts";
 
@@ -68,6 +68,7 @@ export class Engine {
       membership: (fn) => this.#groups.get(fn)?.membership,
       receive: (message, worker) => this.#receive(message, worker),
       function: (name) => this.#functions.get(name),
+      stores: () => expectedStores(this.#functions.values(), this.#partitions),
       failed: (fn, error) => this.#failed(fn, error),
       restarted: (tasks) => {
         for (const task of tasks) this.#functions.get(task.function)?.task(`${task.subtopology}_${task.partition}`, "CREATED");
@@ -120,7 +121,10 @@ export class Engine {
   }
 
   async start(manifests: readonly Manifest[]): Promise<void> {
-    for (const manifest of manifests) await this.#add(manifest);
+    // All are known before the first store opens: they share the memory.
+    const functions = manifests.map((manifest) => this.#create(manifest));
+    for (const fn of functions) await this.#ensureTopics(fn);
+    for (const fn of functions) this.#run(fn);
   }
 
   swap(manifest: Manifest): Promise<void> {
@@ -138,7 +142,8 @@ export class Engine {
       } else {
         await this.#leave(fn.name);
         fn.replace(manifest);
-        await this.#run(fn);
+        await this.#ensureTopics(fn);
+        this.#run(fn);
       }
       this.#o.logger.info({ function: fn.name, version: manifest.versionId }, "function swapped");
     });
@@ -191,16 +196,22 @@ export class Engine {
   }
 
   async #add(manifest: Manifest): Promise<void> {
+    const fn = this.#create(manifest);
+    await this.#ensureTopics(fn);
+    this.#run(fn);
+  }
+
+  #create(manifest: Manifest): HostedFunction {
     const fn = new HostedFunction(manifest, this.#o.config, (name, next, previous) => {
       this.#o.logger.info({ function: name, from: previous, to: next }, "function state");
       this.#o.onStateChange?.(name, next, previous);
       if (waitingOf(this.#functions.values()).length === 0) for (const waiter of this.#runningWaiters.splice(0)) waiter();
     });
     this.#functions.set(manifest.name, fn);
-    await this.#run(fn);
+    return fn;
   }
 
-  async #run(fn: HostedFunction): Promise<void> {
+  async #ensureTopics(fn: HostedFunction): Promise<void> {
     try {
       await ensureTopics(this.#o.log, this.#o.config, fn.manifest, this.#partitions);
     } catch (thrown) {
@@ -210,6 +221,9 @@ export class Engine {
       this.#invoker.fail(fn.name, stopped(fn.name, error));
       throw error;
     }
+  }
+
+  #run(fn: HostedFunction): void {
     const tasks = tasksOf(fn.manifest, this.#partitions);
     const { join } = this.#o;
     if (join === undefined) this.#assigned(fn, tasks);

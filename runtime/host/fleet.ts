@@ -5,11 +5,10 @@ import type { Log } from "../log/log.ts";
 import { StateDirectory } from "../state/directory.ts";
 import type { Glimpse } from "../worker/cells.ts";
 import type { FromWorker, FunctionCode, TaskAssignment, ToWorker, WorkerStatus } from "../worker/messages.ts";
-import { taskId } from "./function-group.ts";
 import type { HostedFunction } from "./functions.ts";
 import { lastCall, whatHung } from "./hung.ts";
 import { type LastStatus, LastWord } from "./last-word.ts";
-import { type PlannedTask, place } from "./placement.ts";
+import { type PlannedTask, place, taskId } from "./placement.ts";
 import { WorkerSlot } from "./worker-slot.ts";
 
 /** A record a worker hung or died on. */
@@ -49,6 +48,8 @@ export interface FleetOptions {
   /** Where this host stands in the group of an application; undefined where there is none. */
   readonly membership: (fn: string) => Membership | undefined;
   readonly function: (name: string) => HostedFunction | undefined;
+  /** Stores that share this host's memory. */
+  readonly stores: () => number;
   /** A function that cannot go on: its tasks are taken from all workers. */
   readonly failed: (fn: string, error: KeyfoldError) => void;
   /** Tasks that start again elsewhere or anew. */
@@ -246,21 +247,9 @@ export class Fleet {
       code,
       tasks: assignments,
       partitions: [...this.#o.partitions],
-      stores: this.#storeCount(),
+      stores: this.#o.stores(),
       memberships,
     });
-  }
-
-  /** Stores on this host, for each one's share of the memory budget. */
-  #storeCount(): number {
-    let count = 0;
-    for (const { tasks } of this.#members) {
-      for (const task of tasks) {
-        const manifest = this.#o.function(task.function)?.manifest;
-        count += manifest?.topology.subtopologies.find(({ id }) => id === task.subtopology)?.stores.length ?? 0;
-      }
-    }
-    return count;
   }
 
   #watch(): void {

@@ -7,7 +7,7 @@ import type { GroupAssignment } from "../log/kafka/group.ts";
 import type { HostInfo } from "./api.ts";
 import type { HostedFunction } from "./functions.ts";
 import type { Join, Member } from "./open-log.ts";
-import type { PlannedTask } from "./placement.ts";
+import { type PlannedTask, taskId } from "./placement.ts";
 
 export interface FunctionGroupOptions {
   readonly join: Join;
@@ -110,10 +110,6 @@ export class FunctionGroup {
     this.#assignment = undefined;
     await revoked();
   }
-}
-
-export function taskId({ subtopology, partition }: PlannedTask): string {
-  return `${subtopology}_${partition}`;
 }
 
 /** What the task reads and nobody else does: global tables are everybody's. */

@@ -84,6 +84,10 @@ export class HostedFunction {
     this.#refresh();
   }
 
+  get assigned(): boolean {
+    return this.#assigned;
+  }
+
   /** The task is one of those that this host was given last. */
   has(task: string): boolean {
     return this.#tasks.has(task);

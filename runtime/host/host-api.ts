@@ -9,11 +9,12 @@ import type { GetQuery, HostApi, HostInfo, ListQuery, Position, TaskInfo } from 
 import type { Appender } from "./appender.ts";
 import { storeSubtopology } from "./engine.ts";
 import type { Fleet } from "./fleet.ts";
-import { type FunctionGroup, taskId } from "./function-group.ts";
+import type { FunctionGroup } from "./function-group.ts";
 import { type HostedFunction, waitingOf } from "./functions.ts";
 import type { Invoker } from "./invoker.ts";
 import type { LiveQueries } from "./live-queries.ts";
 import { cursorOf, keyOf, mergePages, PAGE_BYTES } from "./pages.ts";
+import { taskId } from "./placement.ts";
 import { tailRecord } from "./tail.ts";
 import { ensureUserTopic, isInternalTopic, type Partitions } from "./topics.ts";
 import { within } from "./within.ts";
