@@ -8,7 +8,7 @@ import { loadConfig } from "../../runtime/config/load.ts";
 import type { Job } from "./child.ts";
 import { HOT_KEYS, type Workload } from "./events.ts";
 
-const HELP = `Usage: npm run bench:reduce -- [--events N] [--keys N] [--rounds N] [--workloads hot,wide] [--threads 1,2] [--brokers host:port]
+const HELP = `Usage: node --conditions=keyfold-source bench/reduce/main.ts [--events N] [--keys N] [--rounds N] [--workloads hot,wide] [--threads 1,2] [--brokers host:port]
 
 The reducer of the comparison with Kafka Streams on the embedded log, or on Kafka with --brokers; changelog on, commit every second: each measurement is a
 process of its own over a log filled before. Prints one line of JSON per figure. CPU is that of the whole process, all threads.
