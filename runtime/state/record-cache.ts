@@ -1,7 +1,7 @@
 import { extended } from "./columns.ts";
 import type { Stamped } from "./store.ts";
 
-/** What the map entry, the string's header and the columns take for each cached value, bytes. */
+/** What the tables, the string's header and the columns take for each cached value, bytes. */
 export const ENTRY_OVERHEAD = 150;
 
 /** What a worker gathers of serialized writes before it commits, bytes: more would only cost memory. */
@@ -20,8 +20,8 @@ const KEPT = 8;
 
 /** A store's place in the cache. */
 export interface CacheOwner {
-  /** The cache has dropped this clean entry. */
-  evicted(key: string): void;
+  /** The cache has dropped the clean entry of this slot. */
+  evicted(key: string, slot: number): void;
 }
 
 /**
@@ -194,7 +194,7 @@ export class RecordCache {
       const key = this.#keys[slot] as string;
       this.#unlink(slot);
       this.#release(slot);
-      owner?.evicted(key);
+      owner?.evicted(key, slot);
     }
   }
 

@@ -1,10 +1,11 @@
 import type { BatchBuilder } from "../log/record-batch.ts";
 import { extended } from "./columns.ts";
+import { KeyTable, NO_CELL } from "./key-table.ts";
 import { textHash } from "./text-hash.ts";
 
-const LEAST_SLOTS = 512;
+const LEAST_ENTRIES = 256;
 /** Beyond so many, memory is let go of with the entries. */
-const KEPT_SLOTS = 2 ** 17;
+const KEPT_ENTRIES = 2 ** 16;
 
 /**
  * Where the last record of each key ends its key, among the records of a batch builder. Keys are compared with the bytes they were
@@ -12,12 +13,10 @@ const KEPT_SLOTS = 2 ** 17;
  */
 export class StagedIndex {
   readonly #records: BatchBuilder;
-  /** Number of an entry + 1, at its key's hash or after; 0 is free. A power of two, at most half full. */
-  #slots = new Int32Array(LEAST_SLOTS);
-  #hashes = new Int32Array(LEAST_SLOTS / 2);
+  readonly #table = new KeyTable();
   /** Where the key ends; -1: dropped. */
-  #ends = new Int32Array(LEAST_SLOTS / 2);
-  #lengths = new Int32Array(LEAST_SLOTS / 2);
+  #ends = new Int32Array(LEAST_ENTRIES);
+  #lengths = new Int32Array(LEAST_ENTRIES);
   #count = 0;
   /** Keys that are not ASCII: their bytes are not their units. */
   readonly #others = new Map<string, number>();
@@ -44,12 +43,10 @@ export class StagedIndex {
       this.#ends[found] = end;
       return;
     }
-    if ((this.#count + 1) * 2 > this.#slots.length) this.#grow();
-    this.#hashes[this.#count] = hash;
+    if (this.#count === this.#ends.length) this.#grow();
     this.#ends[this.#count] = end;
     this.#lengths[this.#count] = key.length;
-    this.#count++;
-    this.#place(hash, this.#count);
+    this.#table.insert(hash, this.#count++);
   }
 
   /** Leaves out the keys for which `gone` is true. */
@@ -70,39 +67,27 @@ export class StagedIndex {
   }
 
   clear(): void {
-    if (this.#slots.length > KEPT_SLOTS) {
-      this.#slots = new Int32Array(LEAST_SLOTS);
-      this.#hashes = new Int32Array(LEAST_SLOTS / 2);
-      this.#ends = new Int32Array(LEAST_SLOTS / 2);
-      this.#lengths = new Int32Array(LEAST_SLOTS / 2);
-    } else this.#slots.fill(0);
+    this.#table.clear();
+    if (this.#ends.length > KEPT_ENTRIES) {
+      this.#ends = new Int32Array(LEAST_ENTRIES);
+      this.#lengths = new Int32Array(LEAST_ENTRIES);
+    }
     this.#count = 0;
     this.#others.clear();
   }
 
   #find(key: string, hash: number): number {
-    const mask = this.#slots.length - 1;
-    for (let at = hash & mask; ; at = (at + 1) & mask) {
-      const entry = (this.#slots[at] as number) - 1;
-      if (entry < 0) return -1;
+    const table = this.#table;
+    for (let cell = table.seek(hash); cell !== NO_CELL; cell = table.next(cell, hash)) {
+      const entry = table.entryAt(cell);
       const end = this.#ends[entry] as number;
-      if (this.#hashes[entry] === hash && this.#lengths[entry] === key.length && end >= 0 && this.#records.isKeyAt(end, key)) return entry;
+      if (this.#lengths[entry] === key.length && end >= 0 && this.#records.isKeyAt(end, key)) return entry;
     }
-  }
-
-  #place(hash: number, mark: number): void {
-    const mask = this.#slots.length - 1;
-    let at = hash & mask;
-    while (this.#slots[at] !== 0) at = (at + 1) & mask;
-    this.#slots[at] = mark;
+    return -1;
   }
 
   #grow(): void {
-    const slots = this.#slots.length * 2;
-    this.#hashes = extended(this.#hashes, new Int32Array(slots / 2));
-    this.#ends = extended(this.#ends, new Int32Array(slots / 2));
-    this.#lengths = extended(this.#lengths, new Int32Array(slots / 2));
-    this.#slots = new Int32Array(slots);
-    for (let entry = 0; entry < this.#count; entry++) this.#place(this.#hashes[entry] as number, entry + 1);
+    this.#ends = extended(this.#ends, new Int32Array(this.#count * 2));
+    this.#lengths = extended(this.#lengths, new Int32Array(this.#count * 2));
   }
 }

@@ -1,8 +1,9 @@
 import { extended } from "./columns.ts";
+import { KeyTable, NO_CELL } from "./key-table.ts";
 import type { Stamped } from "./store.ts";
 import { textHash } from "./text-hash.ts";
 
-const LEAST_SLOTS = 512;
+const LEAST_ROWS = 256;
 /** The layer below has the key. */
 const EXISTS = 1;
 const DIRTY = 2;
@@ -12,16 +13,12 @@ const TAKEN = 4;
 /** No row. */
 export const NO_ROW = -1;
 
-/**
- * What was read for the records at hand, and what became of it since: a row in columns for each key. (Not a Map: once the table of
- * one is old, V8 makes every later one old too, and what hangs on the dead ones stays until the next full collection.)
- */
+/** What was read for the records at hand, and what became of it since: a row in columns for each key. */
 export class WorkingSet {
-  /** Number of a row + 1, at its key's hash or after; 0 is free. A power of two, at most half full. */
-  #slots = new Int32Array(LEAST_SLOTS);
-  #hashes = new Int32Array(LEAST_SLOTS / 2);
-  #timestamps = new Float64Array(LEAST_SLOTS / 2);
-  #flags = new Uint8Array(LEAST_SLOTS / 2);
+  readonly #table = new KeyTable();
+  #hashes = new Int32Array(LEAST_ROWS);
+  #timestamps = new Float64Array(LEAST_ROWS);
+  #flags = new Uint8Array(LEAST_ROWS);
   readonly #keys: (string | undefined)[] = [];
   /** Undefined: there is none. */
   readonly #values: unknown[] = [];
@@ -61,11 +58,11 @@ export class WorkingSet {
     const hash = textHash(key);
     let row = this.#find(key, hash);
     if (row === NO_ROW) {
-      if ((this.#size + 1) * 2 > this.#slots.length) this.#grow();
+      if (this.#size === this.#flags.length) this.#grow();
       row = this.#size++;
       this.#hashes[row] = hash;
       this.#keys[row] = key;
-      this.#place(row);
+      this.#table.insert(hash, row);
     }
     this.#values[row] = entry?.value;
     this.#timestamps[row] = entry?.timestamp ?? -1;
@@ -125,34 +122,25 @@ export class WorkingSet {
 
   clear(): void {
     if (this.#size === 0) return;
-    this.#slots.fill(0);
+    this.#table.clear();
     this.#keys.fill(undefined, 0, this.#size);
     this.#values.fill(undefined, 0, this.#size);
     this.#size = this.#dirty = 0;
   }
 
   #find(key: string, hash: number): number {
-    const mask = this.#slots.length - 1;
-    for (let at = hash & mask; ; at = (at + 1) & mask) {
-      const row = (this.#slots[at] as number) - 1;
-      if (row < 0) return NO_ROW;
-      if (this.#hashes[row] === hash && this.#keys[row] === key) return row;
+    const table = this.#table;
+    for (let cell = table.seek(hash); cell !== NO_CELL; cell = table.next(cell, hash)) {
+      const row = table.entryAt(cell);
+      if (this.#keys[row] === key) return row;
     }
-  }
-
-  #place(row: number): void {
-    const mask = this.#slots.length - 1;
-    let at = (this.#hashes[row] as number) & mask;
-    while (this.#slots[at] !== 0) at = (at + 1) & mask;
-    this.#slots[at] = row + 1;
+    return NO_ROW;
   }
 
   #grow(): void {
-    const slots = this.#slots.length * 2;
-    this.#hashes = extended(this.#hashes, new Int32Array(slots / 2));
-    this.#timestamps = extended(this.#timestamps, new Float64Array(slots / 2));
-    this.#flags = extended(this.#flags, new Uint8Array(slots / 2));
-    this.#slots = new Int32Array(slots);
-    for (let row = 0; row < this.#size; row++) this.#place(row);
+    const rows = this.#size * 2;
+    this.#hashes = extended(this.#hashes, new Int32Array(rows));
+    this.#timestamps = extended(this.#timestamps, new Float64Array(rows));
+    this.#flags = extended(this.#flags, new Uint8Array(rows));
   }
 }

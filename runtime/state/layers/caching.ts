@@ -5,6 +5,7 @@ import { estimateBytes } from "../estimate.ts";
 import { mergeOver } from "../merge.ts";
 import type { StoreMetrics } from "../metrics.ts";
 import { type CacheOwner, ENTRY_OVERHEAD, NONE, type RecordCache } from "../record-cache.ts";
+import { SlotIndex } from "../slot-index.ts";
 import { compareUtf8, distinctUtf8, prefixEnd, SortedKeys, sortUtf8 } from "../sorted-keys.ts";
 import type { FlushListener, Stamped, StorePosition, StoreSpec } from "../store.ts";
 import { NO_ROW, WorkingSet } from "../working-set.ts";
@@ -30,7 +31,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   readonly #cache: RecordCache;
   readonly #metrics: StoreMetrics | undefined;
   /** The slots of the keys that are cached. */
-  readonly #slots = new Map<string, number>();
+  readonly #slots: SlotIndex;
   /** In the order in which they turned dirty. Some may be clean again, or another's. */
   #dirty: number[] = [];
   #turn = 0;
@@ -51,6 +52,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     this.spec = inner.spec;
     this.#inner = inner;
     this.#cache = cache;
+    this.#slots = new SlotIndex(cache);
   }
 
   get name(): string {
@@ -60,8 +62,8 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   get(key: string): Stamped<V> | undefined {
     const row = this.#working.find(key);
     if (row !== NO_ROW) return this.#working.entryOf(row) as Stamped<V> | undefined;
-    const slot = this.#slots.get(key);
-    if (slot !== undefined) {
+    const slot = this.#slots.find(key);
+    if (slot !== NONE) {
       this.#cache.touch(slot);
       return this.#cache.entryOf(slot) as Stamped<V> | undefined;
     }
@@ -90,7 +92,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     // What other sources have read for themselves stays for them.
     if (keys.length === 0 || this.#working.size > WORKING_ROWS) this.#release();
     else this.#relieve();
-    const missing = distinctUtf8(keys.filter((key) => !this.#slots.has(key) && this.#working.find(key) === NO_ROW));
+    const missing = distinctUtf8(keys.filter((key) => this.#slots.find(key) === NONE && this.#working.find(key) === NO_ROW));
     if (missing.length === 0) return;
     if (this.#metrics !== undefined) this.#metrics.prefetched += missing.length;
     this.#inner.readMany(missing, (key, entry) => this.#working.add(key, entry));
@@ -100,8 +102,8 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     this.#admitWorking();
     const below: string[] = [];
     for (const key of keys) {
-      const slot = this.#slots.get(key);
-      if (slot === undefined) below.push(key);
+      const slot = this.#slots.find(key);
+      if (slot === NONE) below.push(key);
       else take(key, this.#cache.entryOf(slot) as Stamped<V> | undefined);
     }
     this.#inner.readMany(below, take);
@@ -119,7 +121,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     if (!this.#dirtyKeys.active) this.#dirtyKeys.fill(this.#liveDirtyKeys());
     const over: [string, Stamped<V> | undefined][] = [];
     for (const key of this.#dirtyKeys.range(from, to, reverse))
-      over.push([key, this.#cache.entryOf(this.#slots.get(key) ?? NONE) as Stamped<V> | undefined]);
+      over.push([key, this.#cache.entryOf(this.#slots.find(key)) as Stamped<V> | undefined]);
     return mergeOver(over, below, reverse ? (a, b) => compareUtf8(b, a) : compareUtf8);
   }
 
@@ -129,9 +131,10 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
 
   dropRange(from: string, to: string): void {
     this.#admitWorking();
-    for (const [key, slot] of this.#slots) {
+    for (const slot of this.#slots.all()) {
+      const key = this.#cache.keyOf(slot);
       if (compareUtf8(key, from) < 0 || compareUtf8(key, to) >= 0) continue;
-      this.#slots.delete(key);
+      this.#slots.remove(key, slot);
       this.#cache.remove(slot);
     }
     this.#dirty = this.#dirty.filter((slot) => this.#cache.isDirty(slot, this));
@@ -209,15 +212,15 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     await this.#inner.close();
   }
 
-  evicted(key: string): void {
-    this.#slots.delete(key);
+  evicted(key: string, slot: number): void {
+    this.#slots.remove(key, slot);
   }
 
   #addClean(key: string, found: Stamped | undefined): number {
     const bytes = ENTRY_OVERHEAD + key.length + (found === undefined ? 0 : estimateBytes(found.value));
     // One that could only push everything else out is not kept.
     if (bytes > this.#cache.room) return 0;
-    this.#slots.set(key, this.#cache.add(this, key, found?.value, found?.timestamp ?? -1, bytes));
+    this.#slots.insert(key, this.#cache.add(this, key, found?.value, found?.timestamp ?? -1, bytes));
     return bytes;
   }
 
@@ -234,10 +237,10 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
       if (this.#workingBytes > WORKING_BYTES) this.#relieve();
       return;
     }
-    let slot = this.#slots.get(key);
-    if (slot === undefined) {
+    let slot = this.#slots.find(key);
+    if (slot === NONE) {
       slot = cache.addDirty(this, key, value, timestamp, bytes, turn);
-      this.#slots.set(key, slot);
+      this.#slots.insert(key, slot);
       if (row !== NO_ROW) cache.setPrevious(slot, this.#working.take(row), true);
       this.#turnedDirty(slot, key);
     } else {
@@ -295,7 +298,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     const key = working.keyOf(row);
     const slot = this.#cache.addDirty(this, key, working.valueOf(row), working.timestampOf(row), this.#bytesOf(row), ++this.#turn);
     this.#cache.setPrevious(slot, working.exists(row) ? PRESENT : undefined, false);
-    this.#slots.set(key, slot);
+    this.#slots.insert(key, slot);
     this.#turnedDirty(slot, key);
   }
 
@@ -375,7 +378,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   }
 
   #forget(): void {
-    for (const slot of this.#slots.values()) this.#cache.remove(slot);
+    for (const slot of this.#slots.all()) this.#cache.remove(slot);
     this.#slots.clear();
     this.#dirty = [];
     this.#dirtyKeys.clear();
