@@ -1,8 +1,9 @@
 import { extended } from "./columns.ts";
+import { estimateBytes } from "./estimate.ts";
 import type { Stamped } from "./store.ts";
 
 /** What the tables, the string's header and the columns take for each cached value, bytes. */
-export const ENTRY_OVERHEAD = 150;
+const ENTRY_OVERHEAD = 150;
 
 /** What a worker gathers of serialized writes before it commits, bytes: more would only cost memory. */
 const STAGED_BYTES = 2 * 1024 * 1024;
@@ -17,6 +18,11 @@ const KNOWN = 2;
 const EXISTED = 4;
 /** While dirty: what it has is kept. */
 const KEPT = 8;
+
+/** What an entry takes in the cache, estimated. `value` undefined: the key is known to be absent. */
+export function entryBytes(key: string, value: unknown): number {
+  return ENTRY_OVERHEAD + key.length + (value === undefined ? 0 : estimateBytes(value));
+}
 
 /** A store's place in the cache. */
 export interface CacheOwner {

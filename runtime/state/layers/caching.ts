@@ -1,12 +1,11 @@
 import { KeyfoldError } from "../../errors.ts";
 import type { RecordBatch } from "../../log/record-batch.ts";
 import { Doorkeeper } from "../doorkeeper.ts";
-import { estimateBytes } from "../estimate.ts";
 import { mergeOver } from "../merge.ts";
 import type { StoreMetrics } from "../metrics.ts";
-import { type CacheOwner, ENTRY_OVERHEAD, NONE, type RecordCache } from "../record-cache.ts";
+import { type CacheOwner, entryBytes, NONE, type RecordCache } from "../record-cache.ts";
 import { SlotIndex } from "../slot-index.ts";
-import { compareUtf8, distinctUtf8, prefixEnd, SortedKeys, sortUtf8 } from "../sorted-keys.ts";
+import { compareUtf8, prefixEnd, SortedKeys } from "../sorted-keys.ts";
 import type { FlushListener, Stamped, StorePosition, StoreSpec } from "../store.ts";
 import { NO_ROW, WorkingSet } from "../working-set.ts";
 import type { ChangeListener, StoreLayer } from "./layer.ts";
@@ -81,21 +80,22 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     }
     const type = typeof value;
     if (type === "function" || type === "symbol") throw this.#notData(key, type);
-    this.#update(key, value, timestamp, ENTRY_OVERHEAD + key.length + estimateBytes(value));
+    this.#update(key, value, timestamp, entryBytes(key, value));
   }
 
   delete(key: string, timestamp: number): void {
-    this.#update(key, undefined, timestamp, ENTRY_OVERHEAD + key.length);
+    this.#update(key, undefined, timestamp, entryBytes(key, undefined));
   }
 
   prefetch(keys: readonly string[]): void {
     // What other sources have read for themselves stays for them.
     if (keys.length === 0 || this.#working.size > WORKING_ROWS) this.#release();
     else this.#relieve();
-    const missing = distinctUtf8(keys.filter((key) => this.#slots.find(key) === NONE && this.#working.find(key) === NO_ROW));
+    const missing = keys.filter((key) => this.#slots.find(key) === NONE && this.#working.find(key) === NO_ROW);
     if (missing.length === 0) return;
-    if (this.#metrics !== undefined) this.#metrics.prefetched += missing.length;
+    const before = this.#working.size;
     this.#inner.readMany(missing, (key, entry) => this.#working.add(key, entry));
+    if (this.#metrics !== undefined) this.#metrics.prefetched += this.#working.size - before;
   }
 
   readMany(keys: readonly string[], take: (key: string, entry: Stamped<V> | undefined) => void): void {
@@ -217,7 +217,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   }
 
   #addClean(key: string, found: Stamped | undefined): number {
-    const bytes = ENTRY_OVERHEAD + key.length + (found === undefined ? 0 : estimateBytes(found.value));
+    const bytes = entryBytes(key, found?.value);
     // One that could only push everything else out is not kept.
     if (bytes > this.#cache.room) return 0;
     this.#slots.insert(key, this.#cache.add(this, key, found?.value, found?.timestamp ?? -1, bytes));
@@ -289,8 +289,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
   }
 
   #bytesOf(row: number): number {
-    const value = this.#working.valueOf(row);
-    return ENTRY_OVERHEAD + this.#working.keyOf(row).length + (value === undefined ? 0 : estimateBytes(value));
+    return entryBytes(this.#working.keyOf(row), this.#working.valueOf(row));
   }
 
   #admit(row: number): void {
@@ -370,7 +369,7 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     for (const slot of slots)
       if (this.#cache.isDirty(slot, this) && !this.#cache.isPreviousKept(slot)) unknown.set(this.#cache.keyOf(slot), slot);
     if (unknown.size === 0) return;
-    this.#inner.readMany(sortUtf8([...unknown.keys()]), (key, found) => this.#cache.setPrevious(unknown.get(key) as number, found, true));
+    this.#inner.readMany([...unknown.keys()], (key, found) => this.#cache.setPrevious(unknown.get(key) as number, found, true));
   }
 
   *#liveDirtyKeys(): Iterable<string> {

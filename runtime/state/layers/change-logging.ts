@@ -104,7 +104,7 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
 
   prefetch(keys: readonly string[]): void {
     this.#ahead.clear();
-    this.#readMany(distinctUtf8([...keys]), (key, bytes) => this.#ahead.set(key, bytes));
+    this.#readMany(keys, (key, bytes) => this.#ahead.set(key, bytes));
   }
 
   put(key: string, value: V, timestamp: number): void {
@@ -285,7 +285,9 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
       else take(key, staged);
     }
     if (below.length === 0) return;
-    // As in #apply. The keys' order makes RocksDB's multi-get about twice as cheap.
+    // Their order makes RocksDB's multi-get about twice as cheap.
+    distinctUtf8(below);
+    // As in #apply.
     const own = this.spec.engine.kind === "custom";
     const found = this.#engine.getMany(own ? below.map((key) => Buffer.from(key)) : this.#keyBuffers.of(below));
     for (let i = 0; i < below.length; i++) take(below[i] as string, found[i]);
