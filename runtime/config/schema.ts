@@ -86,7 +86,7 @@ const engineSettings = {
     doc: "How often to look whether a copy has caught up and can take over. Of standbys, which are not there yet: no effect.",
   }),
   "state.memory.bytes": setting(bytes(8 * MIB), {
-    default: 64 * MIB,
+    default: 96 * MIB,
     doc: "Memory for all RocksDB memtables and block caches of the host, and for the rows written last, divided among its stores.",
   }),
   "fetch.max.bytes": setting(bytes(1_024), { default: MIB / 2, doc: "Asked of the log at once for one partition." }),

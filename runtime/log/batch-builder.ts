@@ -8,6 +8,8 @@ import { readVarint, varintSize } from "./varint.ts";
 const MARK_FACTOR = 2 ** 31;
 /** A buffer that had to grow beyond this is let go of at the next reset. */
 const KEPT_BYTES = 4 * 1024 * 1024;
+/** A buffer larger than this grows by a quarter, not to twice its size: it is kept, and each store has two. */
+const LARGE_BYTES = 256 * 1024;
 
 export interface BatchBuilderOptions {
   /** Fill in the CRC-32C. Default false: the embedded log is checked by RocksDB, the Kafka adapter fills it in last, with the producer's fields. */
@@ -205,7 +207,8 @@ export class BatchBuilder {
   }
 
   #grow(room: number): void {
-    const larger = fastBuffer(Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, this.#at + room)));
+    const { length } = this.#buffer;
+    const larger = fastBuffer(Buffer.allocUnsafeSlow(Math.max(Math.floor(length * (length < LARGE_BYTES ? 2 : 1.25)), this.#at + room)));
     this.#buffer.copy(larger, 0, 0, this.#at);
     this.#buffer = larger;
   }

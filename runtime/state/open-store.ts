@@ -44,7 +44,7 @@ export interface OpenStoreOptions {
 }
 
 /** Of a store's memory, for the rows written last. */
-const ROW_SHARE = 1 / 4;
+const ROW_SHARE = 1 / 2;
 
 /** Where a store lives inside its task's directory. */
 export function storeDirectory(taskDir: string, store: string): string {

@@ -4,7 +4,7 @@ import { KeyfoldError } from "../../errors.ts";
 import type { Range } from "./keys.ts";
 
 /** Bytes of memtables: four of a quarter each, two of them merged at a flush. */
-const MEMTABLE_BYTES = 32 * 1024 * 1024;
+const MEMTABLE_BYTES = 16 * 1024 * 1024;
 /** Bytes of block cache. A log is read in order, each block once or by several readers at about the same time: the kernel's cache does. */
 const CACHE_BYTES = 1024 * 1024;
 

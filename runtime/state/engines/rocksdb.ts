@@ -7,7 +7,7 @@ import { RocksIterators } from "./rocksdb-iterators.ts";
 const META = "meta";
 const POSITION_KEY = Buffer.from("position");
 /** A batch that has held more keeps that much memory for as long as it lives. */
-const KEPT_BATCH_BYTES = 4 * 1024 * 1024;
+const KEPT_BATCH_BYTES = 512 * 1024;
 
 /**
  * The durable engine. Data lives in the column "default" (RocksDB's own statistics only cover that one), the position in
@@ -47,8 +47,8 @@ export class RocksEngine implements StateStore {
             compression: false,
             compaction: "universal",
             // A write buffer is a quarter of this, and RocksDB holds two or three of them when it is busy.
-            memtableMemoryBudget: Math.max(1024 * 1024, Math.floor(context.memoryBytes / 2)),
-            cacheSize: Math.max(256 * 1024, Math.floor(context.memoryBytes / 8)),
+            memtableMemoryBudget: Math.max(1024 * 1024, Math.floor(context.memoryBytes / 3)),
+            cacheSize: Math.max(256 * 1024, Math.floor(context.memoryBytes / 32)),
             optimize: "point-lookup",
             // Values are small and looked up by key: half the default costs a fifth less per miss.
             blockSize: 2048,
