@@ -200,7 +200,9 @@ test("a full disk refuses appends, serves reads, and takes appends again once th
     await assert.rejects(fill(), (error: KeyfoldError) => error.code === "disk-full" && error.remedy === "retry");
     assert.ok(acknowledged > 10);
     assert.equal((await readAll(log, "t", 0)).length, acknowledged);
-    await assert.rejects(log.append([outBatch("t", 0, [["no", "room"]])]), (error: KeyfoldError) => error.code === "disk-full");
+    // Opened again, the log may have found some room in what it could merge: not for long.
+    await assert.rejects(fill(), (error: KeyfoldError) => error.code === "disk-full");
+    assert.equal((await readAll(log, "t", 0)).length, acknowledged);
     await rm(join(mount, "ballast"));
     const [offset] = await log.append([outBatch("t", 0, [["more", "1"]])]);
     const rows = await readAll(log, "t", 0);

@@ -136,7 +136,7 @@ describe("the write-ahead log", () => {
     await log.ensureTopic({ name: "t", partitions: 1 });
     const sizes: number[] = [];
     // More than one memtable, fewer than are merged in a flush.
-    for (let n = 0; n < 120; n++) {
+    for (let n = 0; n < 60; n++) {
       await log.append([outBatch("t", 0, [[`${n}`, "x".repeat(100_000)]])]);
       const names = (await readdir(join(live, "rocksdb"))).filter((name) => name.endsWith(".log"));
       sizes.push(names.length);
@@ -146,7 +146,7 @@ describe("the write-ahead log", () => {
     assert.equal(sizes.at(-1), 2, "there are two write-ahead logs");
     const [first = "", second = ""] = (await readdir(join(dir, "rocksdb"))).filter((name) => name.endsWith(".log")).sort();
     const inFirst = sizes.filter((count) => count === 1).length;
-    assert.equal((await tryOpening(t, dir, async () => undefined, "commit")).end, 120);
+    assert.equal((await tryOpening(t, dir, async () => undefined, "commit")).end, 60);
 
     const bytes = await readFile(join(dir, "rocksdb", first));
     const damaged = await tryOpening(t, dir, (copy) => writeFile(join(copy, "rocksdb", first), changed(bytes, bytes.length - 50_000)));
