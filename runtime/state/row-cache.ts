@@ -31,6 +31,8 @@ export class RowCache {
   #head = 0;
   /** Places before this are forgotten. */
   #floor = 0;
+  /** Of what was written before this place, a row may be missing. */
+  #whole = 0;
 
   /** `bytes` of memory, the index included. At least 64 KiB. */
   constructor(bytes: number, places = PLACES) {
@@ -41,6 +43,16 @@ export class RowCache {
     this.#units = Math.floor((bytes - this.#index.byteLength) / UNIT);
     this.memory = Buffer.allocUnsafeSlow(this.#units * UNIT);
     this.#words = new Int32Array(this.memory.buffer);
+  }
+
+  /** The place of the next row, for `holdsSince`. */
+  get place(): number {
+    return this.#head;
+  }
+
+  /** Whether every row written at this place or after is here: then a key that is not was not written since. */
+  holdsSince(place: number): boolean {
+    return place >= this.#whole && place <= this.#head && this.#head - place <= this.#units;
   }
 
   /** Where in `memory` the row of the key begins; MISS. Good until the next change. */
@@ -75,6 +87,7 @@ export class RowCache {
     if (row === MISS || !this.#writeKey(row, key)) {
       // What is here of the key is no longer the newest.
       if (this.#isRowOf(way, hash, key)) this.#index[way] = 0;
+      this.#whole = this.#head + 1;
       return;
     }
     const { memory } = this;
@@ -88,13 +101,14 @@ export class RowCache {
 
   clear(): void {
     this.#floor = this.#head;
+    this.#whole = Math.max(this.#whole, this.#head);
   }
 
   #isWhole(place: number): boolean {
     return place >= this.#floor && this.#head - place <= this.#units;
   }
 
-  /** The key's own way, or a free one, or the oldest. */
+  /** The key's own way, or a free one, or the oldest, which is lost. */
   #wayFor(key: string, hash: number): number {
     const index = this.#index;
     const from = (hash & this.#mask) * BUCKET;
@@ -103,6 +117,7 @@ export class RowCache {
       if (this.#isRowOf(at, hash, key)) return at;
       if ((index[at] as number) < (index[oldest] as number)) oldest = at;
     }
+    this.#whole = Math.max(this.#whole, index[oldest] as number);
     return oldest;
   }
 
@@ -132,7 +147,7 @@ export class RowCache {
   #reserve(size: number): number {
     if (this.#head > this.#places - 2 * this.#units) {
       this.#index.fill(0);
-      this.#head = this.#floor = 0;
+      this.#head = this.#floor = this.#whole = 0;
     }
     const left = this.#units - (this.#head % this.#units);
     if (left < size) this.#head += left;

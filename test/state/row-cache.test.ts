@@ -27,6 +27,7 @@ const step = fc.oneof(
   // One key many times, which must not leave older rows of itself or of others to be found.
   { weight: 2, arbitrary: fc.record({ do: fc.constant("fill" as const), first: fc.nat({ max: 2_000 }), count: fc.nat({ max: 300 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("clear" as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("mark" as const) }) },
 );
 
 function valueIn(cache: RowCache, row: number): Buffer | null {
@@ -37,19 +38,28 @@ function valueIn(cache: RowCache, row: number): Buffer | null {
 test("a row that is found is the newest of its key, however often the ring goes around and its places are counted anew", () => {
   let found = 0;
   let missing = 0;
+  let whole = 0;
   fc.assert(
     fc.property(fc.array(step, { maxLength: 150, size: "max" }), fc.constantFrom(undefined, PLACES), (steps, places) => {
       const cache = new RowCache(RING, places);
       const model = new Map<string, Buffer | null>();
       let writes = 0;
+      // What was written from some place on.
+      let since = new Set<string>();
+      let place = 0;
       const set = (name: string, length: number): void => {
         // No two writes have the same bytes; they lie somewhere in a larger buffer, as encoded ones do.
         const value = Buffer.alloc(length, `${++writes};`);
         cache.set(name, Buffer.concat([Buffer.from("<<"), value, Buffer.from(">>")]), 2, 2 + length);
         model.set(name, value);
+        since.add(name);
       };
       const check = (name: string): void => {
         const row = cache.find(name);
+        if (cache.holdsSince(place)) {
+          whole++;
+          assert.ok(row !== MISS || !since.has(name), `${name} was written since and is not there`);
+        }
         if (row === MISS) {
           if (model.has(name)) missing++;
           return;
@@ -63,11 +73,16 @@ test("a row that is found is the newest of its key, however often the ring goes 
         else if (one.do === "delete") {
           cache.set(one.key, null, 0, 0);
           model.set(one.key, null);
+          since.add(one.key);
+        } else if (one.do === "mark") {
+          since = new Set();
+          ({ place } = cache);
         } else if (one.do === "fill") {
           for (let i = 0; i < one.count; i++) set(`k${(one.first + i) % 2_000}`, 10 + (i % 60));
         } else if (one.do === "clear") {
           cache.clear();
           model.clear();
+          if (since.size > 0) assert.equal(cache.holdsSince(place), false);
         } else check(one.key);
         if (one.do === "set" || one.do === "delete") check(one.key);
       }
@@ -75,7 +90,7 @@ test("a row that is found is the newest of its key, however often the ring goes 
     }),
     { seed: seed(), numRuns: 100 },
   );
-  assert.ok(found > 1_000 && missing > 100, `${found} found and ${missing} missing`);
+  assert.ok(found > 1_000 && missing > 100 && whole > 1_000, `${found} found, ${missing} missing, ${whole} while all was there`);
 });
 
 test("what was written last is there, if its key is ASCII and its value not large", () => {

@@ -15,46 +15,48 @@ import { seed } from "./seed.ts";
 const KEYS = ["", "a", "aa", "ab", "b", "é", "\uffee", "\uffeea", "😀", "😀a", "z"];
 type Row = [key: string, value: unknown, timestamp: number];
 
-const key = fc.constantFrom(...KEYS);
+/** Of these the rows written last are complete, as a rule; those that are not ASCII they do not take. */
+const ASCII = KEYS.filter((name) => /^[a-z]*$/.test(name));
 const value = fc.oneof(
   fc.integer(),
   fc.string({ maxLength: 40 }),
   fc.record({ n: fc.nat(), tags: fc.array(fc.string({ maxLength: 5 }), { maxLength: 4 }) }, { noNullPrototype: true }),
 );
-const step = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant("put" as const), key, value, timestamp: fc.nat({ max: 1_000 }) }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("delete" as const), key, timestamp: fc.nat({ max: 1_000 }) }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("get" as const), key }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      kind: fc.constant("range" as const),
-      from: fc.option(key, { nil: undefined }),
-      to: fc.option(key, { nil: undefined }),
-      reverse: fc.boolean(),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("prefix" as const), prefix: key }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("get-all" as const) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("drop" as const), from: key, to: key }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("prefetch" as const), keys: fc.uniqueArray(key, { maxLength: KEYS.length }) }) },
-  // A turn of a task: reads ahead, changes, and is over.
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      kind: fc.constant("turn" as const),
-      rows: fc.uniqueArray(fc.tuple(key, fc.option(value, { nil: undefined })), { selector: ([k]) => k, minLength: 2 }),
-      timestamp: fc.nat({ max: 1_000 }),
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("flush" as const) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("take" as const) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("acknowledge" as const) }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("commit" as const) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("rollback" as const) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("reopen" as const) }) },
-);
-type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
+const stepOf = (key: fc.Arbitrary<string>) =>
+  fc.oneof(
+    { weight: 6, arbitrary: fc.record({ kind: fc.constant("put" as const), key, value, timestamp: fc.nat({ max: 1_000 }) }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant("delete" as const), key, timestamp: fc.nat({ max: 1_000 }) }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant("get" as const), key }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constant("range" as const),
+        from: fc.option(key, { nil: undefined }),
+        to: fc.option(key, { nil: undefined }),
+        reverse: fc.boolean(),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("prefix" as const), prefix: key }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("get-all" as const) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("drop" as const), from: key, to: key }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("prefetch" as const), keys: fc.uniqueArray(key, { maxLength: KEYS.length }) }) },
+    // A turn of a task: reads ahead, changes, and is over.
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        kind: fc.constant("turn" as const),
+        rows: fc.uniqueArray(fc.tuple(key, fc.option(value, { nil: undefined })), { selector: ([k]) => k, minLength: 2 }),
+        timestamp: fc.nat({ max: 1_000 }),
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("flush" as const) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("take" as const) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("acknowledge" as const) }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant("commit" as const) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("rollback" as const) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("reopen" as const) }) },
+  );
+type Step = ReturnType<typeof stepOf> extends fc.Arbitrary<infer S> ? S : never;
 
 /** A store, and the plain maps it must agree with. */
 class Model {
@@ -256,6 +258,8 @@ async function restoresTheSame(model: Model): Promise<void> {
   rmSync(dir, { recursive: true });
 }
 
+const steps = fc.constantFrom(KEYS, ASCII).chain((keys) => fc.array(stepOf(fc.constantFrom(...keys)), { maxLength: 60, size: "max" }));
+
 const setting = fc.record({
   cacheBytes: fc.constantFrom(0, 1, 300, 900, 5_000, 1_000_000),
   // Without a row cache, with the smallest there is, with one that holds all.
@@ -270,10 +274,10 @@ for (const [name, engine, runs] of [
 ] as const) {
   test(`a ${name} store with all its layers agrees with a plain map, for any cache size`, async () => {
     await fc.assert(
-      fc.asyncProperty(setting, fc.array(step, { maxLength: 60, size: "max" }), async (how, steps) => {
+      fc.asyncProperty(setting, steps, async (how, taken) => {
         const dir = mkdtempSync(join(tmpdir(), "keyfold-model-"));
         try {
-          await run(dir, engine, how, steps);
+          await run(dir, engine, how, taken);
         } finally {
           rmSync(dir, { recursive: true, force: true });
         }

@@ -38,6 +38,9 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   #accounted = 0;
   #accountedSealed = 0;
   readonly #recent: RowCache | undefined;
+  /** Its places when the first of the writes that are staged or sealed came. */
+  #stagedSince = 0;
+  #sealedSince = 0;
   readonly #keyBuffers = new KeyBuffers();
   #closed = false;
   /** What prefetch() read for the batch under way; only used where there is no cache above. */
@@ -104,7 +107,10 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
 
   prefetch(keys: readonly string[]): void {
     this.#ahead.clear();
-    this.#readMany(keys, (key, bytes) => this.#ahead.set(key, bytes));
+    const recent = this.#recent;
+    this.#readMany(recent === undefined ? keys : keys.filter((key) => recent.find(key) === MISS), (key, bytes) =>
+      this.#ahead.set(key, bytes),
+    );
   }
 
   put(key: string, value: V, timestamp: number): void {
@@ -147,6 +153,8 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
     if (compareUtf8(from, to) >= 0) return;
     this.#ahead.clear();
     this.#recent?.clear();
+    // The rows written last say nothing of what is dropped.
+    this.#stagedSince = -1;
     this.#staged.drop(from, to);
   }
 
@@ -230,6 +238,7 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
   }
 
   #stage(key: string, bytes: Uint8Array | null, from: number, to: number, timestamp: number): void {
+    if (this.#staged.empty) this.#stagedSince = this.#recent?.place ?? 0;
     this.#staged.set(key, bytes, from, to, timestamp);
     this.#recent?.set(key, bytes, from, to);
     if (this.#ahead.size > 0) this.#ahead.delete(key);
@@ -238,9 +247,12 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
 
   #seal(): void {
     if (this.#staged.empty) return;
-    if (this.#sealed.empty) [this.#sealed, this.#staged] = [this.#staged, this.#sealed];
-    else {
+    if (this.#sealed.empty) {
+      [this.#sealed, this.#staged] = [this.#staged, this.#sealed];
+      this.#sealedSince = this.#stagedSince;
+    } else {
       this.#sealed.absorb(this.#staged);
+      this.#sealedSince = Math.min(this.#sealedSince, this.#stagedSince);
       this.#staged.clear();
     }
     this.#account();
@@ -255,8 +267,10 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
     this.#accountedSealed = sealed;
   }
 
-  /** The staged state of a key: its bytes, undefined for a deletion, "below" when the engine has the word. */
+  /** The staged state of a key that is not among the rows written last: its bytes, undefined for a deletion, "below" when the engine has the word. */
   #readStaged(key: string): Uint8Array | undefined | "below" {
+    // As a rule those have all that is staged, and nothing needs to be looked up in it.
+    if (this.#recent?.holdsSince(this.#sealed.empty ? this.#stagedSince : this.#sealedSince) === true) return "below";
     if (!this.#staged.empty) {
       const value = this.#staged.get(key);
       if (value !== undefined) return value ?? undefined;
