@@ -21,6 +21,8 @@ import { type Interrupt, inUserCode, type TaskOptions } from "./task-options.ts"
 
 /** Of states that wait for a commit, in one turn: large ones would be hundreds of megabytes before anybody looked. */
 const SLICE_BYTES = 8 * 1024 * 1024;
+/** Looking at the clock costs a part of what a record does. */
+const CLOCK_EVERY = 16;
 
 /**
  * One subtopology over one partition: the unit of state, of assignment, of recovery. This class is its synchronous core,
@@ -118,10 +120,10 @@ export class Task {
   }
 
   /**
-   * Processes up to `max` loaded records; returns how many it took. Stops at an interrupt, when it must wait, and when `held` has
-   * grown by so much that it is time to look whether to commit.
+   * Processes up to `max` loaded records; returns how many it took. Stops at an interrupt, when it must wait, soon after `until`
+   * (performance.now() ms), and when `held` has grown by so much that it is time to look whether to commit.
    */
-  process(max: number, held?: { readonly heldBytes: number }): number {
+  process(max: number, held?: { readonly heldBytes: number }, until = Number.POSITIVE_INFINITY): number {
     const cells = this.#options.cells;
     cells?.cells.enter(cells.index);
     let taken = 0;
@@ -137,6 +139,7 @@ export class Task {
           if (!this.#step(input, loaded, loaded.index)) break;
           taken++;
           loaded.index++;
+          if (taken % CLOCK_EVERY === 0 && performance.now() >= until) max = taken;
         }
         if (loaded.index >= loaded.batch.length) {
           input.shift(this.inFlight.size === 0);

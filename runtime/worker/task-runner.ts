@@ -7,6 +7,8 @@ import type { Task } from "../task/task.ts";
 
 /** Records processed before other tasks and messages get their turn. */
 const SLICE = 2_048;
+/** And for how long, about, ms: reducers may take their time. */
+const TURN_MS = 40;
 /** Times in a row that a store is opened anew because it is corrupt, before the function is stopped. */
 const MAX_REOPENED = 3;
 /** Loaded batches per input beyond which no more is fetched. */
@@ -111,7 +113,7 @@ export class TaskRunner {
     task.inFlight.expire(this.#o.reducerTimeoutMs);
     if (task.nextWallClock <= task.options.wallClock()) task.punctuate(task.options.wallClock());
     const begun = performance.now();
-    const taken = task.process(SLICE, this.#o.held);
+    const taken = task.process(SLICE, this.#o.held, begun + TURN_MS);
     if (taken > 0) this.processLatency.observe(performance.now() - begun);
     if (task.interrupt !== undefined) {
       void this.#exclusive(() => this.#interrupted());
