@@ -39,7 +39,36 @@ export function keyChooser(workload: Workload, keys: number): () => number {
   };
 }
 
-/** Appends `count` JSON events of about 120 bytes to the topic. */
+/** One of about 120 bytes. */
+function eventText(user: string, i: number): string {
+  return JSON.stringify({
+    user,
+    page: `/p/${i % 997}`,
+    ms: i % 3_000,
+    amount: (i % 10_000) / 100,
+    at: FIRST + i,
+    ref: `https://example.org/${i % 31}`,
+  });
+}
+
+/** What the machine is worth at the moment: CPU nanoseconds of one JSON.parse of an event. */
+export function parseCost(): number {
+  const count = 1_000_000;
+  const choose = keyChooser("hot", HOT_KEYS);
+  const texts = Array.from({ length: 20_000 }, (_, i) => eventText(`u${choose()}`, i));
+  const parse = (times: number): number => {
+    let sum = 0;
+    for (let i = 0; i < times; i++) sum += (JSON.parse(texts[i % texts.length] as string) as { amount: number }).amount;
+    return sum;
+  };
+  parse(count / 10);
+  const before = process.cpuUsage();
+  parse(count);
+  const { user, system } = process.cpuUsage(before);
+  return Math.round(((user + system) * 1_000) / count);
+}
+
+/** Appends `count` JSON events to the topic. */
 export async function loadEvents(log: Log, topic: string, workload: Workload, count: number, keys: number): Promise<void> {
   // Their times are of 2023: by Kafka's default, which goes by them, they would be deleted at once.
   await log.ensureTopic({ name: topic, partitions: PARTITIONS, config: { "retention.ms": "-1" } });
@@ -47,15 +76,7 @@ export async function loadEvents(log: Log, topic: string, workload: Workload, co
   const builders = Array.from({ length: PARTITIONS }, () => new BatchBuilder());
   for (let i = 0; i < count; i++) {
     const user = `u${choose()}`;
-    const event = {
-      user,
-      page: `/p/${i % 997}`,
-      ms: i % 3_000,
-      amount: (i % 10_000) / 100,
-      at: FIRST + i,
-      ref: `https://example.org/${i % 31}`,
-    };
-    builders[partitionOf(user, PARTITIONS)]?.append(user, Buffer.from(JSON.stringify(event)), FIRST + i);
+    builders[partitionOf(user, PARTITIONS)]?.append(user, Buffer.from(eventText(user, i)), FIRST + i);
     if (i % 2_000 === 1_999 || i === count - 1) {
       const batches = builders.flatMap((builder, partition) =>
         builder.count === 0 ? [] : [{ topic, partition, count: builder.count, data: builder.finish() }],

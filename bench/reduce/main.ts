@@ -6,12 +6,13 @@ import { parseArgs, promisify } from "node:util";
 import { build } from "../../runtime/bundle/build.ts";
 import { loadConfig } from "../../runtime/config/load.ts";
 import type { Job } from "./child.ts";
-import { HOT_KEYS, type Workload } from "./events.ts";
+import { HOT_KEYS, parseCost, type Workload } from "./events.ts";
 
 const HELP = `Usage: node --conditions=keyfold-source bench/reduce/main.ts [--events N] [--keys N] [--rounds N] [--workloads hot,wide] [--threads 1,2] [--brokers host:port]
 
 The reducer of the comparison with Kafka Streams on the embedded log, or on Kafka with --brokers; changelog on, commit every second: each measurement is a
-process of its own over a log filled before. Prints one line of JSON per figure. CPU is that of the whole process, all threads.
+process of its own over a log filled before. Prints one line of JSON per figure. CPU is that of the whole process, all threads. Around each
+workload it says what the machine is worth at the moment: the CPU nanoseconds that JSON.parse takes for one of the events.
 `;
 
 const { values } = parseArgs({
@@ -40,6 +41,8 @@ async function child(job: Job): Promise<Record<string, unknown>> {
   return JSON.parse(stdout) as Record<string, unknown>;
 }
 
+const print = (line: Record<string, unknown>): boolean => process.stdout.write(`${JSON.stringify(line)}\n`);
+
 const { failures } = await build(await loadConfig({ cwd: import.meta.dirname, environment: {} }));
 for (const { error } of failures) throw error;
 const events = Number(values.events);
@@ -55,17 +58,17 @@ try {
     const job = { ...base, dir: join(dir, workload), workload, threads: 1 };
     await child({ ...job, kind: "load" });
     for (let round = 1; round <= Number(values.rounds); round++) {
+      print({ bench: "machine", jsonParseNs: parseCost() });
       for (const n of threads) {
         const measure = async (bench: "reduce" | "restore", kind: Job["kind"]) => {
           const figures = await child({ ...job, kind, threads: n });
-          process.stdout.write(
-            `${JSON.stringify({ bench, log, workload, keys: workload === "hot" ? HOT_KEYS : keys, threads: n, round, ...figures })}\n`,
-          );
+          print({ bench, log, workload, keys: workload === "hot" ? HOT_KEYS : keys, threads: n, round, ...figures });
         };
         await measure("reduce", "run");
         if (workload === "wide") await measure("restore", "restore");
       }
     }
+    print({ bench: "machine", jsonParseNs: parseCost() });
     await child({ ...job, kind: "forget" });
     await rm(job.dir, { recursive: true, force: true });
   }
