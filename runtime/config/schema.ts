@@ -87,7 +87,7 @@ const engineSettings = {
   }),
   "state.memory.bytes": setting(bytes(8 * MIB), {
     default: 96 * MIB,
-    doc: "Memory for all RocksDB memtables and block caches of the host, and for the rows written last, divided among its stores.",
+    doc: "Memory of the host for the rows written last and for all RocksDB memtables and block caches, divided among its stores.",
   }),
   "fetch.max.bytes": setting(bytes(1_024), { default: MIB / 2, doc: "Asked of the log at once for one partition." }),
 };
