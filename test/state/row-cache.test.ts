@@ -119,3 +119,30 @@ test("a value that is not kept takes away the one before it", () => {
   cache.set("a", Buffer.alloc(RING), 0, RING);
   assert.equal(cache.find("a"), MISS);
 });
+
+test("what was written since a place is not all there any more once the ring has gone around, a bucket was full, or its places are counted anew", () => {
+  const marked = (places?: number): { cache: RowCache; place: number; write: (name: string, bytes: number) => void } => {
+    const cache = new RowCache(RING, places);
+    const write = (name: string, bytes: number): void => cache.set(name, Buffer.alloc(bytes), 0, bytes);
+    write("before", 10);
+    const { place } = cache;
+    write("a", 10);
+    assert.equal(cache.holdsSince(place), true);
+    return { cache, place, write };
+  };
+  const around = marked();
+  for (let i = 0; i < 60; i++) around.write(`k${i}`, 1_000);
+  assert.equal(around.cache.find("a"), MISS);
+  assert.equal(around.cache.holdsSince(around.place), false);
+
+  const full = marked();
+  for (let i = 0; full.cache.find("a") !== MISS; i++) full.write(`k${i}`, 1);
+  assert.equal(full.cache.holdsSince(full.place), false);
+
+  const anew = marked(PLACES);
+  while (anew.cache.place < PLACES - 20_000) anew.write("b", 1_000);
+  const { place } = anew.cache;
+  anew.write("a", 10);
+  while (anew.cache.place >= place) anew.write("b", 1_000);
+  assert.equal(anew.cache.holdsSince(place), false);
+});

@@ -93,9 +93,8 @@ export class CachingStore<V = unknown> implements StoreLayer<V>, CacheOwner {
     else this.#relieve();
     const missing = keys.filter((key) => this.#slots.find(key) === NONE && this.#working.find(key) === NO_ROW);
     if (missing.length === 0) return;
-    const before = this.#working.size;
+    if (this.#metrics !== undefined) this.#metrics.prefetched += missing.length;
     this.#inner.readMany(missing, (key, entry) => this.#working.add(key, entry));
-    if (this.#metrics !== undefined) this.#metrics.prefetched += this.#working.size - before;
   }
 
   readMany(keys: readonly string[], take: (key: string, entry: Stamped<V> | undefined) => void): void {

@@ -252,7 +252,6 @@ export class ChangeLoggingStore<V = unknown> implements StoreLayer<V> {
       this.#sealedSince = this.#stagedSince;
     } else {
       this.#sealed.absorb(this.#staged);
-      this.#sealedSince = Math.min(this.#sealedSince, this.#stagedSince);
       this.#staged.clear();
     }
     this.#account();
