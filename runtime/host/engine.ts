@@ -71,7 +71,7 @@ export class Engine {
       stores: () => expectedStores(this.#functions.values(), this.#partitions),
       failed: (fn, error) => this.#failed(fn, error),
       restarted: (tasks) => {
-        for (const task of tasks) this.#functions.get(task.function)?.task(`${task.subtopology}_${task.partition}`, "CREATED");
+        for (const task of tasks) this.#functions.get(task.function)?.task(taskId(task), "CREATED");
         this.#live.resume();
       },
       notice: (level, message, fields) => options.logger[level](fields, message),

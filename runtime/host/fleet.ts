@@ -383,5 +383,5 @@ export class Fleet {
 }
 
 function taskName(task: PlannedTask): string {
-  return `${task.function}/${task.subtopology}_${task.partition}`;
+  return `${task.function}/${taskId(task)}`;
 }
